@@ -1,0 +1,163 @@
+// Package sandbox defines what confines a function instance: the Driver contract. Its drivers live in folders below and
+// pass the suite in sandboxtest.
+//
+// A sandbox is born knowing nothing of any function (Create), is bound to one function version (Bind), and then runs
+// that version's process (Start). The first step is the expensive one and can be done ahead of need; a bound sandbox is
+// never bound again. States only go forward: created → bound → started → destroyed; a call out of order fails with
+// ErrState.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"mayfly"
+)
+
+// ErrState reports a call that the sandbox's state does not allow.
+var ErrState = errors.New("sandbox: not allowed in this state")
+
+// A Driver makes sandboxes of one kind. It is safe for concurrent use.
+type Driver interface {
+	// Name is the driver's name in settings and records: "native", "process", …
+	Name() string
+
+	// Create makes an empty sandbox: namespaces, a control group, a root filesystem and nothing that runs user code.
+	// The id is unique among the sandboxes of this data directory, 1 to 40 characters of [a-z0-9-].
+	Create(ctx context.Context, id string) (Sandbox, error)
+
+	// Sweep removes what an earlier process of this data directory left behind: processes, control groups, mounts,
+	// namespaces, links. It is called once, before the first Create, and reports how many sandboxes it removed.
+	Sweep(ctx context.Context) (int, error)
+
+	// Close releases what the driver itself holds. All sandboxes have been destroyed before.
+	Close() error
+}
+
+// A Sandbox confines one instance. It is safe for concurrent use; Destroy may be called at any time.
+type Sandbox interface {
+	ID() string
+
+	// Listen opens a TCP listener inside the sandbox's own network, on its loopback address. It is reachable from
+	// inside only and closes with Destroy at the latest. Allowed from Create on.
+	Listen(port int) (net.Listener, error)
+
+	// ListenPacket is Listen for UDP (the resolver on port 53).
+	ListenPacket(port int) (net.PacketConn, error)
+
+	// Bind gives the sandbox the files, limits and network policy of one function version.
+	Bind(ctx context.Context, b Binding) error
+
+	// Start runs the process. Stdout and Stderr are handed to the process as they are; the caller keeps its own copies.
+	Start(ctx context.Context, p Process) error
+
+	// SetCPU changes the processor limit, in thousandths of a core; 0 is no limit.
+	SetCPU(millicores int) error
+
+	// Done is closed once the started process has ended; Exit then tells how.
+	Done() <-chan struct{}
+	Exit() mayfly.Exit
+
+	// Usage reads the control group's counters.
+	Usage() (Usage, error)
+
+	// Destroy kills every process of the sandbox and returns once they, the control group, the mounts, the namespaces,
+	// the links and the listeners are gone. It can be called again and then returns the first call's error.
+	Destroy(ctx context.Context) error
+}
+
+// Binding is what makes a sandbox the sandbox of one function version.
+type Binding struct {
+	Mounts      []Mount
+	Limits      Limits
+	Egress      Egress
+	RuntimeRoot string // reserved for drivers with a root filesystem of their own; empty otherwise
+}
+
+// Mount shows a folder or file of the host inside the sandbox, read-only, with nosuid and nodev.
+type Mount struct {
+	Source string // on the host; symbolic links are resolved by the caller
+	Target string // inside: /var/task, /var/runtime, /var/lang or /opt
+}
+
+// Limits bound one sandbox. Zero means no limit, except that a driver may have a floor of its own for Processes.
+type Limits struct {
+	MemoryBytes int64
+	Millicores  int // thousandths of a core
+	Processes   int // processes and threads
+	OpenFiles   int // per process
+	TmpBytes    int64
+}
+
+// Process is what Start runs.
+type Process struct {
+	Args   []string // Args[0] is an absolute path inside the sandbox
+	Env    []string // the whole environment
+	Dir    string   // working directory inside
+	Stdout *os.File
+	Stderr *os.File
+}
+
+// Usage are counters since Create.
+type Usage struct {
+	MemoryBytes     int64 // now
+	PeakMemoryBytes int64
+	CPU             time.Duration
+	Processes       int
+}
+
+// EgressMode says what a sandbox can reach beyond itself.
+type EgressMode string
+
+// The egress modes.
+const (
+	EgressNone     EgressMode = "none"     // nothing but the listeners inside
+	EgressInternet EgressMode = "internet" // public addresses
+	EgressList     EgressMode = "list"     // the listed networks and nothing else
+)
+
+// Egress is the policy for outbound traffic. Private, link-local, multicast and the host's own addresses are denied in
+// every mode unless a listed network contains them.
+type Egress struct {
+	Mode  EgressMode
+	Allow []netip.Prefix
+}
+
+// ParseEgress reads a setting: "none", "internet", or a comma-separated list of CIDRs and addresses, in which
+// "internet" may stand too ("internet,10.1.0.0/16": public addresses and that network).
+func ParseEgress(s string) (Egress, error) {
+	var e Egress
+	internet := false
+	for _, part := range strings.Split(s, ",") {
+		switch part = strings.TrimSpace(part); part {
+		case "none":
+			if s := strings.TrimSpace(s); s != "none" {
+				return Egress{}, mayfly.Errorf(mayfly.KindInvalid, "egress %q: \"none\" stands alone", s)
+			}
+			return Egress{Mode: EgressNone}, nil
+		case "internet":
+			internet = true
+		default:
+			p, err := netip.ParsePrefix(part)
+			if err != nil {
+				a, aerr := netip.ParseAddr(part)
+				if aerr != nil {
+					return Egress{}, mayfly.Errorf(mayfly.KindInvalid,
+						"egress %q: %q is neither none, internet, a CIDR (10.0.0.0/8) nor an address", s, part)
+				}
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+			e.Allow = append(e.Allow, p.Masked())
+		}
+	}
+	e.Mode = EgressList
+	if internet {
+		e.Mode = EgressInternet
+	}
+	return e, nil
+}
