@@ -195,6 +195,7 @@ type Usage struct {
 	BilledMS    int64         // what is charged: invoke and init phase rounded up to 1 ms
 	MemoryMB    int           // configured, which is what is charged
 	MaxMemoryMB int           // highest seen
+	StorageMB   int           // configured size of /tmp
 	Cold        bool
 	Status      string // "success", "error", "timeout"
 	ErrorType   string
