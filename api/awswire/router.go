@@ -1,0 +1,216 @@
+package awswire
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sort"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// RouterOptions set up a Router.
+type RouterOptions struct {
+	Services []ServiceHandler
+	Auth     Authenticator // nil: nothing is verified, see Unverified
+	Region   string        // for requests that name none; default us-east-1
+	Account  string        // default 000000000000
+
+	// FunctionURL serves hosts of the form ID.lambda-url.REGION.DOMAIN; nil when there are none.
+	FunctionURL http.Handler
+	// NewRequestID makes request ids; default random UUIDs.
+	NewRequestID func() string
+	Log          *slog.Logger
+}
+
+// Router is the front door: it finds the service that a request is for, has it authenticated, and hands it on.
+type Router struct {
+	options  RouterOptions
+	services map[string]ServiceHandler
+	names    []string
+}
+
+// NewRouter makes a router for the given services.
+func NewRouter(o RouterOptions) *Router {
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.Account == "" {
+		o.Account = "000000000000"
+	}
+	if o.NewRequestID == nil {
+		o.NewRequestID = uuid.NewString
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Router{options: o, services: map[string]ServiceHandler{}}
+	for _, h := range o.Services {
+		name := h.Describe().Name
+		r.services[name] = h
+		r.names = append(r.names, name)
+	}
+	sort.Strings(r.names)
+	return r
+}
+
+// ServeHTTP implements http.Handler.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	if rt.options.FunctionURL != nil && IsFunctionURLHost(hr.Host) {
+		rt.options.FunctionURL.ServeHTTP(w, hr)
+		return
+	}
+	r := &Request{HTTP: hr, ID: rt.options.NewRequestID(), limit: bodyLimit{1 << 20, TooLarge("", 1<<20)}}
+	w.Header()["X-Amzn-Requestid"] = []string{r.ID}
+	defer rt.recover(w, r)
+
+	h, err := rt.find(r)
+	if err != nil {
+		writeError(w, nil, r.ID, err)
+		return
+	}
+	r.Service = h.Describe()
+	if err := h.Resolve(r); err != nil {
+		h.WriteError(w, r, err)
+		return
+	}
+	if rt.options.Auth == nil {
+		r.Identity = Unverified(hr, rt.options.Account)
+	} else if r.Identity, err = rt.options.Auth.Authenticate(hr, r.Service, r.Body); err != nil {
+		h.WriteError(w, r, err)
+		return
+	}
+	h.ServeAWS(w, r)
+}
+
+func (rt *Router) recover(w http.ResponseWriter, r *Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	rt.options.Log.Error("a request handler panicked", "request_id", r.ID, "method", r.HTTP.Method,
+		"path", r.HTTP.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if w.Header().Get("Content-Type") != "" {
+		// The answer may have begun: cut the connection, so that the client does not take a part for the whole.
+		panic(http.ErrAbortHandler)
+	}
+	e := &Error{Code: "ServiceException", Status: http.StatusInternalServerError, Server: true,
+		Message: "The service encountered an internal error; the server's log has its cause under this request id."}
+	if r.Service != nil && r.Service.Protocol == Query {
+		e.Code = "InternalFailure"
+	}
+	writeError(w, r.Service, r.ID, e)
+}
+
+// find names the service by, in this order: the credential scope, X-Amz-Target, the host, the path, the form's Version.
+func (rt *Router) find(r *Request) (ServiceHandler, *Error) {
+	r.Region = rt.options.Region
+	hostService, hostRegion := splitHost(r.HTTP.Host)
+	if hostRegion != "" {
+		r.Region = hostRegion
+	}
+	if c, ok := ParseCredential(r.HTTP); ok {
+		if c.Region != "" && c.Region != "aws-global" {
+			r.Region = c.Region
+		}
+		if h := rt.services[c.Service]; h != nil {
+			return h, nil
+		}
+		return nil, rt.unknown("the service %q, which the credential scope names", c.Service)
+	}
+	if target := r.HTTP.Header.Get("X-Amz-Target"); target != "" {
+		prefix, _, _ := strings.Cut(target, ".")
+		for _, h := range rt.services {
+			if h.Describe().TargetPrefix == prefix {
+				return h, nil
+			}
+		}
+		return nil, rt.unknown("the target %q", target)
+	}
+	if h := rt.services[hostService]; h != nil {
+		return h, nil
+	}
+	if h := rt.services["lambda"]; h != nil && isLambdaPath(r.HTTP.URL.Path) {
+		return h, nil
+	}
+	if r.HTTP.Method == http.MethodPost && r.HTTP.URL.Path == "/" {
+		form, err := r.Form()
+		if err != nil {
+			e, ok := err.(*Error)
+			if !ok {
+				e = &Error{Code: "MalformedQueryString", Status: http.StatusBadRequest, Message: err.Error()}
+			}
+			return nil, e
+		}
+		if version := form.Get("Version"); version != "" {
+			for _, h := range rt.services {
+				if s := h.Describe(); s.Protocol == Query && s.APIVersion == version {
+					return h, nil
+				}
+			}
+		}
+	}
+	return nil, rt.unknown("%s %s, which names no service by signature, X-Amz-Target, host or path",
+		r.HTTP.Method, r.HTTP.URL.Path)
+}
+
+func (rt *Router) unknown(format string, args ...any) *Error {
+	return &Error{Code: "UnknownServiceException", Status: http.StatusNotFound,
+		Message: "Mayfly does not serve " + fmt.Sprintf(format, args...) + "; it serves " + strings.Join(rt.names, ", ") + "."}
+}
+
+// splitHost reads the service and region from hosts such as lambda.us-east-1.localhost:4566, sts.amazonaws.com or
+// lambda.localhost; it returns what the labels say, known or not.
+func splitHost(host string) (service, region string) {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	service, rest, ok := strings.Cut(host, ".")
+	if !ok {
+		return "", ""
+	}
+	if label, _, _ := strings.Cut(rest, "."); isRegion(label) {
+		region = label
+	}
+	return service, region
+}
+
+// isRegion tells whether s looks like us-east-1 or us-gov-west-1.
+func isRegion(s string) bool {
+	parts := strings.Split(s, "-")
+	if len(parts) < 3 || len(parts) > 4 || len(parts[0]) != 2 {
+		return false
+	}
+	last := parts[len(parts)-1]
+	return len(last) == 1 && last[0] >= '0' && last[0] <= '9'
+}
+
+// isLambdaPath tells whether a path starts with a date, as only Lambda's do: /2015-03-31/functions/….
+func isLambdaPath(path string) bool {
+	if len(path) < 12 || path[0] != '/' || path[11] != '/' {
+		return false
+	}
+	for i, c := range []byte(path[1:11]) {
+		if digit := c >= '0' && c <= '9'; digit == (i == 4 || i == 7) || !digit && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// IsFunctionURLHost tells whether a host is a function URL's: ID.lambda-url.REGION.DOMAIN, with or without a port.
+func IsFunctionURLHost(host string) bool {
+	_, rest, ok := strings.Cut(host, ".")
+	return ok && strings.HasPrefix(rest, "lambda-url.")
+}
+
+func operationOfTarget(target string) string {
+	_, name, _ := strings.Cut(target, ".")
+	return name
+}
