@@ -21,7 +21,6 @@ type Manager struct {
 	dir  map[string]string // the same by controller
 
 	// home are the "tasks" files of the groups this process is in (v1): where a thread goes back to after Spawn.
-	// It is nil when they cannot be seen from here.
 	home []int
 
 	undo []func() // takes back, last first, what Open changed outside the parent group

@@ -88,7 +88,7 @@ func parseSelf(text string) map[string]string {
 // within returns where the group path of a hierarchy is found under the mount, and whether it can be seen there at all.
 // With a cgroup namespace or a bind mount the two trees differ.
 func (m mount) within(path string) (string, bool) {
-	if strings.Contains(path, "/../") || strings.HasSuffix(path, "/..") {
+	if path == "" || strings.Contains(path, "/../") || strings.HasSuffix(path, "/..") {
 		return "", false
 	}
 	if m.root == "/" {

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"syscall"
@@ -12,8 +13,7 @@ import (
 // On v2 the kernel does it: Spawn sets attr.UseCgroupFD. On v1 a thread enters the group for the time of start, and a
 // forked process begins where the thread is; start therefore runs on a goroutine of its own that is locked to its
 // thread, and must not fork from another one. Memory of this process stays charged to its own group. Set the processor
-// limit after Spawn, or the thread is held to it too. Should this process be unable to go back to its own group (it runs
-// below a v1 mount that does not show it), each Spawn ends its thread, which fires a child's Pdeathsig.
+// limit after Spawn, or the thread is held to it too.
 func (g *Group) Spawn(attr *syscall.SysProcAttr, start func() error) error {
 	if g.m.Version() == 2 {
 		g.mu.RLock() // Destroy must not close the descriptor now
@@ -31,9 +31,11 @@ func (g *Group) Spawn(attr *syscall.SysProcAttr, start func() error) error {
 		if err == nil {
 			err = start()
 		}
-		// A thread that cannot go home is not unlocked: the runtime ends it with this goroutine.
-		if g.m.goHome() {
+		if home := g.m.goHome(); home == nil {
 			runtime.UnlockOSThread()
+		} else {
+			// Nothing else may run on a thread that is held to a sandbox's limits: the runtime ends it.
+			err = errors.Join(err, home)
 		}
 		done <- err
 	}()
@@ -51,11 +53,11 @@ func (g *Group) enter() error {
 	return nil
 }
 
-func (m *Manager) goHome() bool {
+func (m *Manager) goHome() error {
 	for _, fd := range m.home {
-		if m.fs.WriteFD(fd, "0") != nil {
-			return false
+		if err := m.fs.WriteFD(fd, "0"); err != nil {
+			return fmt.Errorf("cgroup: leave a group after forking into it: %w", err)
 		}
 	}
-	return m.home != nil
+	return nil
 }

@@ -38,40 +38,32 @@ func (m *Manager) openV1(parent string, mounts map[string]mount, env environment
 	if err := m.fs.Write(m.dir["memory"]+"/memory.swappiness", "0"); err != nil && !gone(err) {
 		return mayfly.Errorf(mayfly.KindUnavailable, "cgroup: %w", err)
 	}
-	m.findHome(mounts, env)
-	return nil
+	return m.findHome(mounts, parseSelf(env.self))
 }
 
-// findHome opens what a thread writes to in order to get back to the groups this process is in. Without it Spawn
-// gives up a thread each time, so failing is no error.
-func (m *Manager) findHome(mounts map[string]mount, env environment) {
-	groups := parseSelf(env.self)
-	var fds []int
+// findHome opens what a thread writes to in order to get back to the groups this process is in. Where those cannot be
+// seen (a mount that shows another part of the hierarchy) it goes to the top of what can.
+func (m *Manager) findHome(mounts map[string]mount, groups map[string]string) error {
 	var done []string
 	for _, c := range controllers {
 		if slices.Contains(done, m.dir[c]) {
 			continue
 		}
 		done = append(done, m.dir[c])
-		dir, ok := mounts[c].within(groups[c])
-		fd := -1
-		if ok && groups[c] != "" {
-			fd, _ = m.fs.Open(dir+"/tasks", unix.O_WRONLY)
+		fd, err := -1, error(unix.ENOENT)
+		if dir, ok := mounts[c].within(groups[c]); ok {
+			fd, err = m.fs.Open(dir+"/tasks", unix.O_WRONLY)
 		}
-		if fd < 0 {
-			for _, fd := range fds {
-				unix.Close(fd)
-			}
-			return
+		if err != nil {
+			fd, err = m.fs.Open(mounts[c].point+"/tasks", unix.O_WRONLY)
 		}
-		fds = append(fds, fd)
+		if err != nil {
+			return mayfly.Errorf(mayfly.KindUnavailable, "cgroup: %w", err)
+		}
+		m.home = append(m.home, fd)
+		m.undo = append(m.undo, func() { unix.Close(fd) })
 	}
-	m.home = fds
-	m.undo = append(m.undo, func() {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	})
+	return nil
 }
 
 type v1Dialect struct{}
