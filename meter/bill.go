@@ -3,6 +3,7 @@ package meter
 import (
 	"math/big"
 	"sort"
+	"time"
 )
 
 // Day is one line of the ledger: what one function with one configuration used on one day (UTC).
@@ -129,6 +130,6 @@ func NewBill(days []Day, known []string, b *Book) Bill {
 
 // BilledMS is what Lambda charges for: the init and the invoke phase together, rounded up to 1 ms
 // (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
-func BilledMS(initUS, durationUS int64) int64 {
-	return (initUS + durationUS + 999) / 1000
+func BilledMS(init, invoke time.Duration) int64 {
+	return int64((init + invoke + time.Millisecond - 1) / time.Millisecond)
 }
