@@ -55,6 +55,7 @@ type Constraint struct {
 	Min, Max  float64 // of a number; of the length of a string, blob, list or map
 	Pattern   string  // Java regular expression, printed in messages as it stands here
 	Enum      []string
+	Unchecked bool   // Enum is for handlers to check
 	Sensitive bool   // the value is kept out of messages
 	Key, Elem string // constrained shapes of map keys and of list elements or map values
 }
@@ -77,6 +78,14 @@ func (s *Service) ErrorShape(code string) *ErrorShape {
 		if e := &s.Errors[i]; e.Name == code || e.Code == code {
 			return e
 		}
+	}
+	return nil
+}
+
+// Enum returns the values that the model lists for a shape; nil when it lists none.
+func (s *Service) Enum(shape string) []string {
+	if c := s.constraint(shape); c != nil {
+		return c.Enum
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (v *validator) value(path string, value reflect.Value, c *check) {
 			v.add(path, shown, text)
 		}
 		if c.key != nil {
-			v.elements(path, shown, "Map keys must satisfy constraint: ", c.key, sortedMapKeys(value))
+			v.elements(path, shown, mapKeys, c.key, sortedMapKeys(value))
 		}
 		if c.elem != nil && value.Type() != bytesType {
 			prefix, elems := "Member must satisfy constraint: ", []reflect.Value(nil)
@@ -110,11 +110,17 @@ func (v *validator) nested(path string, value reflect.Value) {
 	}
 }
 
+const mapKeys = "Map keys must satisfy constraint: "
+
 // elements reports, once for the whole collection as AWS does, the constraints of its elements when one breaks them.
 func (v *validator) elements(path, shown, prefix string, c *check, elems []reflect.Value) {
 	for _, e := range elems {
 		if len(c.violations(e)) > 0 {
-			v.add(path, shown, prefix+"["+strings.Join(c.texts(), ", ")+"]")
+			texts := c.texts()
+			if prefix != mapKeys { // keys cannot be null
+				texts = append(texts, "Member must not be null")
+			}
+			v.add(path, shown, prefix+"["+strings.Join(texts, ", ")+"]")
 			return
 		}
 	}
@@ -133,7 +139,7 @@ func (c *check) violations(value reflect.Value) []string {
 	if c.rx != nil && !c.rx().satisfied(text) {
 		found = append(found, c.patternText())
 	}
-	if len(c.Enum) > 0 && !contains(c.Enum, text) {
+	if len(c.Enum) > 0 && !c.Unchecked && !contains(c.Enum, text) {
 		found = append(found, c.enumText())
 	}
 	return found
@@ -155,7 +161,7 @@ func (c *check) texts() []string {
 	if len(c.Enum) > 0 {
 		all = append(all, c.enumText())
 	}
-	return append(all, "Member must not be null")
+	return all
 }
 
 func (c *check) maxText(k reflect.Kind) string {

@@ -316,7 +316,7 @@ type CreateFunctionRequest struct {
 	Publish                *bool                   `aws:"Publish"`
 	PublishTo              *string                 `aws:"PublishTo,shape=FunctionVersionLatestPublished"`
 	Role                   *string                 `aws:"Role,required,shape=RoleArn"`
-	Runtime                *string                 `aws:"Runtime"`
+	Runtime                *string                 `aws:"Runtime,shape=Runtime"`
 	SnapStart              *SnapStart              `aws:"SnapStart"`
 	Tags                   map[string]string       `aws:"Tags"`
 	TenancyConfig          *TenancyConfig          `aws:"TenancyConfig"`
@@ -638,7 +638,7 @@ type FunctionConfiguration struct {
 	PackageType                *string                 `aws:"PackageType,shape=PackageType"`
 	RevisionId                 *string                 `aws:"RevisionId"`
 	Role                       *string                 `aws:"Role,shape=RoleArn"`
-	Runtime                    *string                 `aws:"Runtime"`
+	Runtime                    *string                 `aws:"Runtime,shape=Runtime"`
 	RuntimeVersionConfig       *RuntimeVersionConfig   `aws:"RuntimeVersionConfig"`
 	SigningJobArn              *string                 `aws:"SigningJobArn,shape=Arn"`
 	SigningProfileVersionArn   *string                 `aws:"SigningProfileVersionArn,shape=Arn"`
@@ -1168,7 +1168,7 @@ type ListFunctionsResponse struct {
 
 type ListLayerVersionsRequest struct {
 	CompatibleArchitecture *string `aws:"CompatibleArchitecture,query=CompatibleArchitecture,shape=Architecture"`
-	CompatibleRuntime      *string `aws:"CompatibleRuntime,query=CompatibleRuntime"`
+	CompatibleRuntime      *string `aws:"CompatibleRuntime,query=CompatibleRuntime,shape=Runtime"`
 	LayerName              *string `aws:"LayerName,required,uri=LayerName,shape=LayerName"`
 	Marker                 *string `aws:"Marker,query=Marker"`
 	MaxItems               *int    `aws:"MaxItems,query=MaxItems,shape=MaxLayerListItems"`
@@ -1181,7 +1181,7 @@ type ListLayerVersionsResponse struct {
 
 type ListLayersRequest struct {
 	CompatibleArchitecture *string `aws:"CompatibleArchitecture,query=CompatibleArchitecture,shape=Architecture"`
-	CompatibleRuntime      *string `aws:"CompatibleRuntime,query=CompatibleRuntime"`
+	CompatibleRuntime      *string `aws:"CompatibleRuntime,query=CompatibleRuntime,shape=Runtime"`
 	Marker                 *string `aws:"Marker,query=Marker"`
 	MaxItems               *int    `aws:"MaxItems,query=MaxItems,shape=MaxLayerListItems"`
 }
@@ -1618,7 +1618,7 @@ type UpdateFunctionConfigurationRequest struct {
 	MemorySize             *int                    `aws:"MemorySize,shape=MemorySize"`
 	RevisionId             *string                 `aws:"RevisionId"`
 	Role                   *string                 `aws:"Role,shape=RoleArn"`
-	Runtime                *string                 `aws:"Runtime"`
+	Runtime                *string                 `aws:"Runtime,shape=Runtime"`
 	SnapStart              *SnapStart              `aws:"SnapStart"`
 	Timeout                *int                    `aws:"Timeout,shape=Timeout"`
 	TracingConfig          *TracingConfig          `aws:"TracingConfig"`

@@ -217,6 +217,9 @@ func writeConstraints(b *bytes.Buffer, m *model, t Target) error {
 		}
 		if len(s.Enum) > 0 {
 			fmt.Fprintf(b, ", Enum: %#v", s.Enum)
+			if s.unchecked {
+				b.WriteString(", Unchecked: true")
+			}
 		}
 		if s.Sensitive {
 			b.WriteString(", Sensitive: true")

@@ -54,7 +54,8 @@ type shape struct {
 	Enum      []string        `json:"enum"`
 	Sensitive bool            `json:"sensitive"`
 	Exception bool            `json:"exception"`
-	Fault     bool            `json:"fault"`
+	unchecked bool
+	Fault     bool `json:"fault"`
 	Error     *struct {
 		Code           string `json:"code"`
 		HTTPStatusCode int    `json:"httpStatusCode"`
@@ -79,9 +80,7 @@ func load(root string, t Target) (*model, error) {
 		if o.Max != nil {
 			s.Max = o.Max
 		}
-		if o.NoEnum {
-			s.Enum = nil
-		}
+		s.unchecked = o.Unchecked
 	}
 	return m, nil
 }
