@@ -3,7 +3,6 @@ package telemetry
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -235,28 +234,17 @@ func (s *LogStore) publish(l Line) {
 	}
 }
 
-// Follow calls fn with each line of the function appended from now on, until ctx ends or fn fails.
-func (s *LogStore) Follow(ctx context.Context, id mayfly.FunctionID, fn func(Line) error) error {
+// Subscribe delivers each line of the function appended from now on, until stop is called. A subscriber that falls
+// 8,192 lines behind loses lines.
+func (s *LogStore) Subscribe(id mayfly.FunctionID) (lines <-chan Line, stop func()) {
 	f := &follower{id: id, ch: make(chan Line, 8192)}
 	s.mu.Lock()
 	s.followers[f] = struct{}{}
 	s.mu.Unlock()
-	defer func() {
+	return f.ch, func() {
 		s.mu.Lock()
 		delete(s.followers, f)
 		s.mu.Unlock()
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.done:
-			return nil
-		case l := <-f.ch:
-			if err := fn(l); err != nil {
-				return err
-			}
-		}
 	}
 }
 
