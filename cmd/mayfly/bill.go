@@ -8,28 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"mayfly/meter"
 )
-
-// bill is the server's answer: what every function and day costs.
-type bill struct {
-	Currency string     `json:"currency"`
-	Rows     []billLine `json:"rows"`
-	Total    billLine   `json:"total"`
-	Idle     []string   `json:"idle"` // functions without any use: they cost nothing
-}
-
-// billLine is one function's use on one day.
-type billLine struct {
-	Day         string  `json:"day,omitempty"`
-	Function    string  `json:"function,omitempty"`
-	Arch        string  `json:"arch,omitempty"`
-	Requests    int64   `json:"requests"`
-	BilledMs    int64   `json:"billedMs"`
-	GBSeconds   float64 `json:"gbSeconds"`
-	RequestCost float64 `json:"requestCost"`
-	ComputeCost float64 `json:"computeCost"`
-	Cost        float64 `json:"cost"`
-}
 
 func newBillCommand() *cobra.Command {
 	var r remote
@@ -56,7 +37,7 @@ ones unless another is configured. The milliseconds are those of the log's REPOR
 			if err != nil {
 				return err
 			}
-			var b bill
+			var b meter.Bill
 			if err := step(cmd.ErrOrStderr(), "Adding up", func() error {
 				return c.getJSON(cmd.Context(), "/_mayfly/api/bill", q, &b)
 			}); err != nil {
@@ -75,29 +56,25 @@ ones unless another is configured. The milliseconds are those of the log's REPOR
 	return cmd
 }
 
-func printBill(cmd *cobra.Command, b bill) error {
+func printBill(cmd *cobra.Command, b meter.Bill) error {
+	row := func(day string, l meter.Line) []string {
+		return []string{
+			day, l.Function, l.Arch, strconv.FormatInt(l.Requests, 10), strconv.FormatInt(l.ColdStarts, 10), strconv.FormatInt(l.Errors, 10),
+			strconv.FormatInt(l.BilledMS, 10), l.GBSeconds, l.RequestCost, l.ComputeCost, l.StorageCost, l.Cost,
+		}
+	}
 	rows := make([][]string, 0, len(b.Rows)+1)
 	for _, l := range b.Rows {
-		rows = append(rows, l.columns(l.Day, l.Function, l.Arch))
+		rows = append(rows, row(l.Day, l))
 	}
-	rows = append(rows, b.Total.columns("TOTAL", "", ""))
-	heading := []string{"DAY", "FUNCTION", "ARCH", "REQUESTS", "BILLED MS", "GB-SECONDS", "REQUEST COST", "COMPUTE COST", "COST " + b.Currency}
+	rows = append(rows, row("TOTAL", b.Total))
+	heading := []string{"DAY", "FUNCTION", "ARCH", "REQUESTS", "COLD", "ERRORS", "BILLED MS", "GB-S", "REQUEST COST", "COMPUTE COST", "STORAGE COST", b.Currency}
 	if err := table(cmd.OutOrStdout(), heading, rows); err != nil {
 		return err
 	}
+	fmt.Fprintf(cmd.OutOrStdout(), "\nPrices: %s\n", b.Prices)
 	if len(b.Idle) > 0 {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nAt rest, at no cost: %s\n", strings.Join(b.Idle, ", "))
-		return err
+		fmt.Fprintf(cmd.OutOrStdout(), "At rest, at no cost: %s\n", strings.Join(b.Idle, ", "))
 	}
 	return nil
 }
-
-func (l billLine) columns(day, function, arch string) []string {
-	return []string{
-		day, function, arch, strconv.FormatInt(l.Requests, 10), strconv.FormatInt(l.BilledMs, 10),
-		fmt.Sprintf("%.6f", l.GBSeconds), money(l.RequestCost), money(l.ComputeCost), money(l.Cost),
-	}
-}
-
-// money keeps the digits that matter: a single request costs 0.0000002.
-func money(v float64) string { return fmt.Sprintf("%.10f", v) }

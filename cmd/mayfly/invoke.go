@@ -86,7 +86,7 @@ func invokeOnce(cmd *cobra.Command, c *connection, name, qualifier string, event
 		}
 		if id, ok := awsmiddleware.GetRequestIDMetadata(out.ResultMetadata); ok {
 			if rec, ok := awaitRecord(cmd.Context(), c, id); ok {
-				fmt.Fprintln(cmd.ErrOrStderr(), rec.phases())
+				fmt.Fprintln(cmd.ErrOrStderr(), rec.line())
 			}
 		}
 	}
@@ -102,20 +102,24 @@ func invokeOnce(cmd *cobra.Command, c *connection, name, qualifier string, event
 
 // invocationRecord is what the server remembers of one invocation. Times are in milliseconds.
 type invocationRecord struct {
-	RequestID string  `json:"requestId"`
-	Cold      bool    `json:"cold"`
-	Queued    float64 `json:"queuedMs"`
-	Sandbox   float64 `json:"sandboxMs"`
-	Init      float64 `json:"initMs"`
-	Handler   float64 `json:"handlerMs"`
+	RequestID string `json:"requestId"`
+	Cold      bool   `json:"cold"`
+	Phases    struct {
+		Queued  float64 `json:"queuedMs"`
+		Sandbox float64 `json:"sandboxMs"`
+		Init    float64 `json:"initMs"`
+		Handler float64 `json:"handlerMs"`
+	} `json:"phases"`
 }
 
-func (r invocationRecord) phases() string {
+// line words the record as a line below the log's REPORT.
+func (r invocationRecord) line() string {
 	start := "warm start"
 	if r.Cold {
 		start = "cold start"
 	}
-	return fmt.Sprintf("PHASES %s: queued %.2f ms, sandbox %.2f ms, init %.2f ms, handler %.2f ms", start, r.Queued, r.Sandbox, r.Init, r.Handler)
+	p := r.Phases
+	return fmt.Sprintf("PHASES %s: queued %.2f ms, sandbox %.2f ms, init %.2f ms, handler %.2f ms", start, p.Queued, p.Sandbox, p.Init, p.Handler)
 }
 
 // awaitRecord asks for the record of one request. Records are written off the hot path, so it may come a little later

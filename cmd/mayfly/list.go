@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/spf13/cobra"
+
+	"mayfly/pool"
 )
 
 // listedFunction is one row of `mayfly ls`.
@@ -108,16 +110,6 @@ func modified(stamp string) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// listedInstance is one row of `mayfly ps`, as the server answers it.
-type listedInstance struct {
-	ID          string    `json:"id"`
-	Function    string    `json:"function"`
-	Version     string    `json:"version"`
-	State       string    `json:"state"`
-	Since       time.Time `json:"since"`
-	Invocations int64     `json:"invocations"`
-}
-
 func newInstancesCommand() *cobra.Command {
 	var r remote
 	var asJSON bool
@@ -130,7 +122,7 @@ func newInstancesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			is := []listedInstance{}
+			is := []pool.Info{}
 			if err := c.getJSON(cmd.Context(), "/_mayfly/api/instances", nil, &is); err != nil {
 				return err
 			}

@@ -11,16 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// logLine is one line of a function's log, as the server streams it.
-type logLine struct {
-	Time      time.Time `json:"time"`
-	Function  string    `json:"function"`
-	Stream    string    `json:"stream"`
-	RequestID string    `json:"requestId"`
-	Message   string    `json:"message"`
-}
+	"mayfly/telemetry"
+)
 
 func newLogsCommand() *cobra.Command {
 	var r remote
@@ -100,7 +93,7 @@ func copyLogs(ctx context.Context, c *connection, q url.Values, w io.Writer, asJ
 			}
 			continue
 		}
-		var l logLine
+		var l telemetry.Line
 		if err := json.Unmarshal(line, &l); err != nil {
 			return n, fmt.Errorf("reading the log: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/config"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -67,7 +68,7 @@ func (r *remote) connect(ctx context.Context) (*connection, error) {
 		c.creds = credentials.NewStaticCredentialsProvider("test", "test", "")
 		return c, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(c.region))
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.region))
 	if err != nil {
 		return nil, fmt.Errorf("reading AWS credentials: %w", err)
 	}
@@ -104,11 +105,12 @@ func newRetryer() aws.Retryer {
 
 // get asks one of Mayfly's own endpoints (/_mayfly/…). The caller closes the body.
 func (c *connection) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
-	target := c.endpoint + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
+	q := maps.Clone(query)
+	if q == nil {
+		q = url.Values{}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	q.Set("region", c.region)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

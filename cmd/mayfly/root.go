@@ -18,7 +18,7 @@ Start a server with "mayfly serve", then "mayfly deploy DIR" puts a folder of co
 		&cobra.Group{ID: groupServer, Title: "Server:"},
 		&cobra.Group{ID: groupFunctions, Title: "Functions:"},
 	)
-	for _, c := range []*cobra.Command{newDoctorCommand(), newRuntimeCommand()} {
+	for _, c := range []*cobra.Command{newServeCommand(version), newDoctorCommand(), newRuntimeCommand()} {
 		c.GroupID = groupServer
 		root.AddCommand(c)
 	}

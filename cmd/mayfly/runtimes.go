@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -185,8 +186,8 @@ func checkInterpreter(ctx context.Context, name, dir string) (string, error) {
 // addedRuntimesFile is where a data directory keeps what was added: {"nodejs24.x": "/opt/node24"}.
 const addedRuntimesFile = "runtimes.json"
 
-// readAddedRuntimes reads the runtimes that were added to a data directory, name to folder.
-func readAddedRuntimes(data string) (map[string]string, error) {
+// readRuntimes reads the runtimes that were added to a data directory, name to folder.
+func readRuntimes(data string) (map[string]string, error) {
 	m := map[string]string{}
 	src, err := os.ReadFile(filepath.Join(data, addedRuntimesFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -203,7 +204,7 @@ func readAddedRuntimes(data string) (map[string]string, error) {
 
 // changeAddedRuntimes rewrites the list; a reader sees the old one or the new one, never half of it.
 func changeAddedRuntimes(data string, change func(map[string]string) error) error {
-	m, err := readAddedRuntimes(data)
+	m, err := readRuntimes(data)
 	if err != nil {
 		return err
 	}
@@ -260,7 +261,7 @@ func newRuntimeListCommand() *cobra.Command {
 
 // localRuntimes finds the runtimes of this machine as a server with that data directory does when it starts.
 func localRuntimes(ctx context.Context, data string) (runtimeRows, error) {
-	added, err := readAddedRuntimes(data)
+	added, err := readRuntimes(data)
 	if err != nil {
 		return nil, err
 	}
@@ -282,18 +283,5 @@ func addDataFlag(cmd *cobra.Command, to *string) {
 
 // clientDataDir is where a server keeps its data when nobody says otherwise.
 func clientDataDir() string {
-	if dir := os.Getenv("MAYFLY_DATA"); dir != "" {
-		return dir
-	}
-	if os.Geteuid() == 0 {
-		return "/var/lib/mayfly"
-	}
-	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
-		return filepath.Join(dir, "mayfly")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "mayfly-data"
-	}
-	return filepath.Join(home, ".local", "share", "mayfly")
+	return cmp.Or(os.Getenv("MAYFLY_DATA"), defaultDataDir())
 }
