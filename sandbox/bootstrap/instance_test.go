@@ -1,0 +1,199 @@
+package bootstrap_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mayfly/runtimeapi"
+	"mayfly/sandbox/bootstrap"
+)
+
+var catalog = sync.OnceValues(func() (*bootstrap.Catalog, error) {
+	dir, err := os.MkdirTemp("", "mayfly-bootstrap-")
+	if err != nil {
+		return nil, err
+	}
+	dataDir = dir
+	return bootstrap.Discover(context.Background(), bootstrap.Options{DataDir: dir, Timeout: 30 * time.Second})
+})
+
+var dataDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dataDir != "" {
+		_ = os.RemoveAll(dataDir)
+	}
+	os.Exit(code)
+}
+
+// runtimesOf returns the machine's runtimes whose names begin with prefix; without one the test is skipped.
+func runtimesOf(t *testing.T, prefix string) []bootstrap.Runtime {
+	t.Helper()
+	c, err := catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []bootstrap.Runtime
+	for _, rt := range c.List() {
+		if strings.HasPrefix(rt.Name, prefix) {
+			list = append(list, rt)
+		}
+	}
+	if len(list) == 0 {
+		t.Skipf("no %s on this machine", prefix)
+	}
+	return list
+}
+
+// instance is a runtime's process, without a sandbox: the paths inside one are replaced by those of the host.
+type instance struct {
+	t      *testing.T
+	api    *runtimeapi.API
+	cmd    *exec.Cmd
+	output *lines
+	exited chan struct{}
+	next   chan struct{}
+	n      int
+}
+
+// start runs the handler of the code in codeDir.
+func start(t *testing.T, rt bootstrap.Runtime, codeDir, handler string, env ...string) *instance {
+	t.Helper()
+	c, err := catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	codeDir, err = filepath.Abs(codeDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch := c.Launch(rt, handler).ForMemory(512)
+	pairs := []string{bootstrap.TaskRoot, codeDir}
+	for _, m := range launch.Mounts {
+		pairs = append(pairs, m.Target, m.Source)
+	}
+	return run(t, strings.NewReplacer(pairs...), launch.Args, append(append(launch.Env,
+		"_HANDLER="+handler,
+		"AWS_LAMBDA_FUNCTION_NAME=fn",
+		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512",
+		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/fn",
+		"AWS_LAMBDA_LOG_STREAM_NAME=stream",
+	), env...), codeDir)
+}
+
+// run starts a process that talks to a Runtime API of its own.
+func run(t *testing.T, inside *strings.Replacer, args, env []string, dir string) *instance {
+	t.Helper()
+	i := &instance{t: t, output: &lines{}, exited: make(chan struct{}), next: make(chan struct{}, 1000)}
+	i.api = runtimeapi.New(runtimeapi.Options{OnNext: func() { i.next <- struct{}{} }})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = i.api.Serve(l) }()
+	t.Cleanup(i.api.Close)
+	for j := range args {
+		args[j] = inside.Replace(args[j])
+	}
+	i.cmd = exec.Command(args[0], args[1:]...)
+	for _, kv := range env {
+		i.cmd.Env = append(i.cmd.Env, inside.Replace(kv))
+	}
+	i.cmd.Env = append(i.cmd.Env, "AWS_LAMBDA_RUNTIME_API="+l.Addr().String())
+	i.cmd.Dir = dir
+	i.cmd.Stdout = i.output
+	i.cmd.Stderr = i.output
+	if err := i.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = i.cmd.Wait()
+		close(i.exited)
+		i.api.Close()
+	}()
+	t.Cleanup(func() {
+		_ = i.cmd.Process.Kill()
+		<-i.exited
+	})
+	return i
+}
+
+// id is the request id of the n-th invocation of an instance, from 1.
+func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+
+func event(n int, payload string) runtimeapi.Event {
+	return runtimeapi.Event{
+		RequestID: id(n), ARN: "arn:aws:lambda:us-east-1:000000000000:function:fn", TraceID: fmt.Sprintf("Root=1-%d", n),
+		Deadline: time.Now().Add(time.Minute), Payload: []byte(payload),
+	}
+}
+
+// invoke runs one event and fails the test when there is no answer.
+func (i *instance) invoke(payload string) runtimeapi.Response {
+	i.t.Helper()
+	i.n++
+	return i.send(event(i.n, payload))
+}
+
+func (i *instance) send(ev runtimeapi.Event) runtimeapi.Response {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.t.Context(), time.Minute)
+	defer cancel()
+	r, err := i.api.Invoke(ctx, ev)
+	if err != nil {
+		i.t.Fatalf("invoke: %v\noutput: %s", err, i.output)
+	}
+	return r
+}
+
+// idle waits until the runtime waits for an event: then all that the invocation logs has been written.
+func (i *instance) idle() {
+	i.t.Helper()
+	select {
+	case <-i.next:
+	case <-i.exited:
+		i.t.Fatalf("the process ended: %v\noutput: %s", i.cmd.ProcessState, i.output)
+	case <-time.After(time.Minute):
+		i.t.Fatalf("never idle\noutput: %s", i.output)
+	}
+}
+
+// wait waits for the end of the process and returns its exit status.
+func (i *instance) wait() int {
+	i.t.Helper()
+	select {
+	case <-i.exited:
+	case <-time.After(time.Minute):
+		i.t.Fatalf("the process did not end\noutput: %s", i.output)
+	}
+	return i.cmd.ProcessState.ExitCode()
+}
+
+// lines collects what a process writes.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,1 @@
+exports.hello = async (event, context) => ({ hello: event.name, id: context.awsRequestId });
