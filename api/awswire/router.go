@@ -175,14 +175,14 @@ func splitHost(host string) (service, region string) {
 	if !ok {
 		return "", ""
 	}
-	if label, _, _ := strings.Cut(rest, "."); isRegion(label) {
+	if label, _, _ := strings.Cut(rest, "."); IsRegion(label) {
 		region = label
 	}
 	return service, region
 }
 
-// isRegion tells whether s looks like us-east-1 or us-gov-west-1.
-func isRegion(s string) bool {
+// IsRegion tells whether s looks like us-east-1 or us-gov-west-1.
+func IsRegion(s string) bool {
 	parts := strings.Split(s, "-")
 	if len(parts) < 3 || len(parts) > 4 || len(parts[0]) != 2 {
 		return false
