@@ -57,7 +57,7 @@ type Catalog struct {
 }
 
 // Discover looks for interpreters on PATH and in the added folders, and unpacks the bootstraps below DataDir. An added
-// folder wins over PATH, an earlier entry of PATH over a later one. An interpreter that cannot be run is left out, except
+// folder wins over PATH, on PATH an interpreter below /usr over one elsewhere, and then the earlier entry. An interpreter that cannot be run is left out, except
 // that an added one is an error; so is a mapping to a runtime that is not there.
 func Discover(ctx context.Context, o Options) (*Catalog, error) {
 	if o.Log == nil {
@@ -77,7 +77,7 @@ func Discover(ctx context.Context, o Options) (*Catalog, error) {
 	for _, name := range []string{"provided.al2", "provided.al2023"} {
 		c.runtimes[name] = Runtime{Name: name, Source: "built in"}
 	}
-	found, err := probeAll(ctx, o, dir)
+	found, err := probeAll(ctx, o)
 	if err != nil {
 		return nil, err
 	}

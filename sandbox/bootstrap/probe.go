@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,9 +45,9 @@ type fact struct {
 	Why     string `json:"why,omitempty"`     // why it could not be run
 }
 
-// probeAll returns the runtimes found, added ones first, then in the order of PATH.
-// Pythons compile the bootstrap in dir on the way, so that its modules are not compiled at each cold start.
-func probeAll(ctx context.Context, o Options, dir string) ([]Runtime, error) {
+// probeAll returns the runtimes found, added ones first, then those below /usr (they need no mount of their own), then the
+// others, both in the order of PATH.
+func probeAll(ctx context.Context, o Options) ([]Runtime, error) {
 	candidates, err := addedCandidates(o.Added)
 	if err != nil {
 		return nil, err
@@ -57,7 +59,7 @@ func probeAll(ctx context.Context, o Options, dir string) ([]Runtime, error) {
 	slots := make(chan struct{}, max(4, 2*runtime.NumCPU()))
 	changed := false
 	for i, c := range candidates {
-		stamp := filepath.Base(dir) + " " + stampOf(c.path)
+		stamp := stampOf(c.path)
 		if f, ok := cache[c.path]; ok && f.Stamp == stamp && (f.Real == "" || f.Real == stampOf(f.Path)) {
 			facts[i] = f
 			continue
@@ -66,7 +68,7 @@ func probeAll(ctx context.Context, o Options, dir string) ([]Runtime, error) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			facts[i] = ask(ctx, c, o.Timeout, dir)
+			facts[i] = ask(ctx, c, o.Timeout)
 			facts[i].Stamp = stamp
 		})
 	}
@@ -91,6 +93,16 @@ func probeAll(ctx context.Context, o Options, dir string) ([]Runtime, error) {
 			found = append(found, rt)
 		}
 	}
+	rank := func(rt Runtime) int {
+		switch {
+		case rt.Source == "added":
+			return 0
+		case rt.Root == "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(found, func(a, b Runtime) int { return rank(a) - rank(b) })
 	return found, nil
 }
 
@@ -121,30 +133,14 @@ func addedCandidates(added map[string]string) ([]candidate, error) {
 
 // pathCandidates are the files on PATH that are named like an interpreter, each target once.
 func pathCandidates(path string) []candidate {
-	names := []struct {
-		name   string
-		family family
-	}{{"node", familyNode}, {"nodejs", familyNode}, {"python3", familyPython}}
-	for n := firstNode; n <= lastNode; n++ {
-		names = append(names, struct {
-			name   string
-			family family
-		}{"node" + strconv.Itoa(n), familyNode})
-	}
-	for n := firstPython; n <= lastPython; n++ {
-		names = append(names, struct {
-			name   string
-			family family
-		}{"python3." + strconv.Itoa(n), familyPython})
-	}
 	var list []candidate
 	seen := map[string]bool{}
 	for _, dir := range filepath.SplitList(path) {
 		if !filepath.IsAbs(dir) { // "." and "": whoever starts Mayfly somewhere must not choose its interpreters
 			continue
 		}
-		for _, n := range names {
-			p := filepath.Join(dir, n.name)
+		for _, n := range interpreterNames() {
+			p := filepath.Join(dir, n.path)
 			st, err := os.Stat(p)
 			if err != nil || st.IsDir() || st.Mode()&0o111 == 0 {
 				continue
@@ -153,35 +149,78 @@ func pathCandidates(path string) []candidate {
 			if err != nil {
 				continue
 			}
-			if seen[target] && !isScript(target) { // one shim script may serve many names
-				continue
+			if isScript(target) { // which may serve many names
+				if real, known := pyenvTarget(target, n.path); !known {
+					target = p
+				} else if real == "" {
+					continue
+				} else {
+					p, target = real, real
+				}
 			}
-			seen[target] = true
-			list = append(list, candidate{path: p, family: n.family})
+			if !seen[target] {
+				seen[target] = true
+				list = append(list, candidate{path: p, family: n.family})
+			}
 		}
 	}
 	return list
 }
 
-// askPython prints version, executable and installation folder, and compiles the bootstrap's modules. Those are checked
-// against nothing at import: their folder is named after their content. Failing to compile only costs time later.
+// interpreterNames are the file names looked for on PATH.
+func interpreterNames() []candidate {
+	names := []candidate{{path: "node", family: familyNode}, {path: "nodejs", family: familyNode}, {path: "python3", family: familyPython}}
+	for n := firstNode; n <= lastNode; n++ {
+		names = append(names, candidate{path: "node" + strconv.Itoa(n), family: familyNode})
+	}
+	for n := firstPython; n <= lastPython; n++ {
+		names = append(names, candidate{path: "python3." + strconv.Itoa(n), family: familyPython})
+	}
+	return names
+}
+
+var pyenvRoot = regexp.MustCompile(`(?m)^export PYENV_ROOT="([^"$]+)"$`)
+
+// pyenvTarget reads a shim of pyenv as pyenv would run it: the interpreter is the one of the selected versions that has
+// the name, "" when none has. Running shims takes longer than starting Mayfly may. known is false for other scripts.
+func pyenvTarget(shim, name string) (target string, known bool) {
+	b, err := os.ReadFile(shim)
+	if err != nil || len(b) > 4096 {
+		return "", false
+	}
+	m := pyenvRoot.FindSubmatch(b)
+	if m == nil || !strings.Contains(string(b), "libexec/pyenv") {
+		return "", false
+	}
+	root := string(m[1])
+	selected := os.Getenv("PYENV_VERSION")
+	if selected == "" {
+		b, err := os.ReadFile(filepath.Join(root, "version"))
+		if err != nil {
+			return "", true // "system": what comes later on PATH
+		}
+		selected = string(b)
+	}
+	for _, v := range strings.FieldsFunc(selected, func(r rune) bool { return r == ':' || r == '\n' || r == ' ' }) {
+		dir := filepath.Join(root, "versions", v)
+		if _, err := os.Stat(dir); err != nil && v != "system" {
+			return "", false // a prefix such as 3.11, which newer pyenvs complete
+		}
+		if p, err := filepath.EvalSymlinks(filepath.Join(dir, "bin", name)); err == nil {
+			return p, true
+		}
+	}
+	return "", true
+}
+
 const askPython = `import sys
 print("%d.%d.%d" % sys.version_info[:3])
 print(sys.executable)
-print(sys.base_prefix)
-try:
-    import os, py_compile
-    for name in os.listdir(sys.argv[1]):
-        if name.startswith("mayfly_"):
-            py_compile.compile(os.path.join(sys.argv[1], name), dfile="/var/runtime/" + name, doraise=True,
-                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-except Exception:
-    pass
-`
+print(sys.base_prefix)`
 
 // ask runs the interpreter. Of a binary it only wants the version; a script (a shim of pyenv, asdf, …) also has to say
 // which binary it leads to.
-func ask(ctx context.Context, c candidate, timeout time.Duration, dir string) fact {
+func ask(ctx context.Context, c candidate, timeout time.Duration) fact {
 	var args []string
 	if c.family == familyNode {
 		args = []string{"-p", `process.version.slice(1)+"\n"+process.execPath+"\n"`}
@@ -189,17 +228,11 @@ func ask(ctx context.Context, c candidate, timeout time.Duration, dir string) fa
 			args = []string{"--version"}
 		}
 	} else {
-		args = []string{"-I", "-S", "-c", askPython, filepath.Join(dir, "python")}
+		args = []string{"-I", "-S", "-c", askPython}
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.path, args...)
-	cmd.Env = cleanEnv(os.Environ())
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shim's children end with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
+	out, err := command(ctx, c.path, args...).Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if ctx.Err() != nil {
@@ -232,6 +265,17 @@ func ask(ctx context.Context, c candidate, timeout time.Duration, dir string) fa
 		f.Real = stampOf(f.Path)
 	}
 	return f
+}
+
+// command is an interpreter to run; its children end with it.
+func command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = cleanEnv(os.Environ())
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 // cleanEnv drops variables that change what an interpreter does; a shim's settings stay.
@@ -332,21 +376,13 @@ func isScript(path string) bool {
 	return err == nil && b == [2]byte{'#', '!'}
 }
 
-// stampOf changes when the file at path does. What a shim leads to also hangs on its version manager's own setting:
-// pyenv keeps it in the file "version" beside its shims folder or in PYENV_VERSION.
+// stampOf changes when the file at path does.
 func stampOf(path string) string {
 	st, err := os.Stat(path)
 	if err != nil {
 		return ""
 	}
-	stamp := fmt.Sprintf("%d %d", st.ModTime().UnixNano(), st.Size())
-	if isScript(path) {
-		stamp += " " + os.Getenv("PYENV_VERSION")
-		if b, err := os.ReadFile(filepath.Join(filepath.Dir(path), "..", "version")); err == nil {
-			stamp += " " + strings.TrimSpace(string(b))
-		}
-	}
-	return stamp
+	return fmt.Sprintf("%d %d", st.ModTime().UnixNano(), st.Size())
 }
 
 func cachePath(dataDir string) string {

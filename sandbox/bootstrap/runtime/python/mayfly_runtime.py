@@ -474,6 +474,21 @@ def _site_packages():
     return [d for d in dirs if d and os.path.isdir(d)]
 
 
+def _add_pth(folder, file):
+    """Adds the folders that a .pth file names. Its lines of code are not run: they would slow every cold start down."""
+    try:
+        with open(file, encoding="utf-8", errors="replace") as f:
+            lines = f.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        line = line.strip()
+        if line and not line.startswith(("#", "import ", "import\t")):
+            path = os.path.join(folder, line)
+            if path not in sys.path and os.path.exists(path):
+                sys.path.append(path)
+
+
 class _Quitter(object):
     """exit() and quit(), which `site` would have made."""
 
@@ -498,13 +513,9 @@ def _set_path():
     extra = [p for p in (_env.get("PYTHONPATH") or "").split(os.pathsep) if p and p != own and p not in front]
     sys.path[:] = front[:1] + extra + front[1:] + [own] + [p for p in library if p not in extra]
     for folder in packages:
-        names = [n for n in os.listdir(folder) if n.endswith(".pth") and n != "distutils-precedence.pth"]
-        if names:
-            import site
-
-            known = set(sys.path)
-            for name in sorted(names):
-                site.addpackage(folder, name, known)
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".pth"):
+                _add_pth(folder, os.path.join(folder, name))
     if sys.flags.no_site:
         for name in ("exit", "quit"):
             if not hasattr(builtins, name):
