@@ -93,9 +93,10 @@ func (s *Service) checkRole(ctx context.Context, arn string) error {
 	return nil
 }
 
-// unsupported words what Lambda has and Mayfly would have to ignore.
-func unsupported(what string) error {
-	return mayfly.Errorf(mayfly.KindInvalid, "Mayfly does not support %s yet; see docs/compatibility.md", what)
+// unsupported words what Lambda has and Mayfly would have to ignore, and what to do instead, if there is something.
+func unsupported(what string, instead ...string) error {
+	return mayfly.Errorf(mayfly.KindInvalid, "Mayfly does not support %s yet; %s",
+		what, strings.Join(append(instead, "see docs/compatibility.md"), "; "))
 }
 
 // refuseSettings refuses the settings that would silently do nothing and change what the function does.
@@ -103,7 +104,7 @@ func refuseSettings(layers []string, fs []lambdaapi.FileSystemConfig, image *lam
 	capacity *lambdaapi.CapacityProviderConfig, durable *lambdaapi.DurableConfig) error {
 	switch {
 	case len(layers) > 0:
-		return unsupported("Layers: put the layer's files into the deployment package")
+		return unsupported("Layers", "put the layer's files into the deployment package")
 	case len(fs) > 0:
 		return unsupported("FileSystemConfigs")
 	case image != nil && (image.Command != nil || image.EntryPoint != nil || image.WorkingDirectory != nil):
@@ -120,9 +121,9 @@ func refuseSettings(layers []string, fs []lambdaapi.FileSystemConfig, image *lam
 func checkZip(zip []byte, bucket, key, image *string) error {
 	switch {
 	case bucket != nil || key != nil:
-		return unsupported("code from S3: send the package inline as ZipFile")
+		return unsupported("code from S3", "send the package inline as ZipFile")
 	case image != nil:
-		return unsupported("container images: send a package as ZipFile")
+		return unsupported("container images", "send a package as ZipFile")
 	case len(zip) == 0:
 		return mayfly.Errorf(mayfly.KindInvalid, "Please provide a source for function code.")
 	}

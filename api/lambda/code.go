@@ -26,9 +26,10 @@ func (s *Service) codeLocation(r *http.Request, v *mayfly.Version) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	path := CodePath + v.ID.Account + "/" + v.ID.Region + "/" + v.ID.Name + "/" + url.PathEscape(v.Version) + "/" + v.Code.Digest
+	path := CodePath + v.ID.Account + "/" + v.ID.Region + "/" + v.ID.Name + "/" + v.Version + "/" + v.Code.Digest
 	expires := strconv.FormatInt(s.options.Now().Add(codeLinkLife).Unix(), 10)
-	return scheme + "://" + r.Host + path + "?" + url.Values{"Expires": {expires}, "Signature": {s.linkSignature(path, expires)}}.Encode()
+	// A bare $LATEST would be a variable in the shell that the link is pasted into.
+	return scheme + "://" + r.Host + strings.ReplaceAll(path, "$", "%24") + "?" + url.Values{"Expires": {expires}, "Signature": {s.linkSignature(path, expires)}}.Encode()
 }
 
 func (s *Service) linkSignature(path, expires string) string {
@@ -49,7 +50,7 @@ func (s *Service) serveCode(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	expires := query.Get("Expires")
-	want := s.linkSignature(r.URL.EscapedPath(), expires)
+	want := s.linkSignature(r.URL.Path, expires)
 	if !hmac.Equal([]byte(want), []byte(query.Get("Signature"))) {
 		http.Error(w, "the link's signature is wrong", http.StatusForbidden)
 		return

@@ -40,7 +40,7 @@ func noURL(err error) error {
 
 func checkInvokeMode(mode *string) error {
 	if awswire.Value(mode) == "RESPONSE_STREAM" {
-		return unsupported("InvokeMode RESPONSE_STREAM: use BUFFERED")
+		return unsupported("InvokeMode RESPONSE_STREAM", "use BUFFERED")
 	}
 	return nil
 }
