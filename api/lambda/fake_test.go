@@ -112,7 +112,7 @@ func (f *fakeFunctions) Create(_ context.Context, in function.CreateInput) (*may
 func (f *fakeFunctions) edit(id mayfly.FunctionID, revision string, change func(*mayfly.Version)) (*mayfly.Version, error) {
 	v := *f.versions[id]
 	if revision != "" && revision != v.RevisionID {
-		return nil, mayfly.Errorf(mayfly.KindPrecondition, "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to retrieve the latest RevisionId")
+		return nil, mayfly.Errorf(mayfly.KindPrecondition, "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
 	}
 	change(&v)
 	out := *f.change(&v)
