@@ -36,6 +36,7 @@ type Options struct {
 	Metrics   *telemetry.Metrics
 	Log       *slog.Logger
 	Isolation string
+	Closing   <-chan struct{} // closed when the server stops: streams end
 
 	// Guard says who asks: the account, or an error when the request may not read anything but health. nil lets all in
 	// and uses Account.
@@ -219,6 +220,8 @@ func (c *Console) logs(w http.ResponseWriter, r *http.Request, account string) e
 	for {
 		select {
 		case <-r.Context().Done():
+			return nil
+		case <-c.Closing:
 			return nil
 		case l := <-live:
 			if !l.Time.After(last) {

@@ -38,6 +38,7 @@ type Instance struct {
 	group   *group
 	version *mayfly.Version
 	stream  string
+	born    time.Time
 
 	box  sandbox.Sandbox
 	api  *runtimeapi.API
@@ -143,7 +144,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	id := newID()
 	i := &Instance{
 		id: id, pool: p, group: g, version: v, stream: logStream(v, id, began),
-		firstNext: make(chan struct{}), destroyed: make(chan struct{}), since: began,
+		firstNext: make(chan struct{}), destroyed: make(chan struct{}), born: began, since: began,
 	}
 	p.mu.RLock()
 	if p.closed {

@@ -63,6 +63,7 @@ type Options struct {
 	Limits      mayfly.Limits
 	IdleTimeout time.Duration  // default 15 minutes
 	Egress      sandbox.Egress // for versions that have no policy of their own
+	MaxAge      time.Duration  // an instance older than this is replaced after its invocation; default 24 hours
 	BootSlots   int            // instances that start at once; default 2 per processor
 }
 
@@ -112,6 +113,9 @@ func New(o Options) *Pool {
 	}
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = 15 * time.Minute
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 24 * time.Hour
 	}
 	if o.BootSlots == 0 {
 		o.BootSlots = 2 * runtime.GOMAXPROCS(0)
@@ -216,7 +220,7 @@ func (g *group) available(i *Instance) {
 	if i.state == finishing {
 		g.finishing--
 	}
-	if g.retired {
+	if g.retired || i.pool.now().Sub(i.born) > i.pool.MaxAge {
 		go i.destroy(reasonReplaced)
 		return
 	}
