@@ -192,7 +192,7 @@ func cleanName(raw string) (name string, isDir bool, err error) {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, "/"), raw == "" || strings.HasSuffix(raw, "/"), nil
+	return strings.Join(parts, "/"), strings.HasSuffix(raw, "/"), nil
 }
 
 // filePerm keeps the executable bits of the zip and makes every file readable; no other bit survives. A zip made without
