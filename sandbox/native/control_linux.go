@@ -88,6 +88,9 @@ func (c *control) read() {
 // call has the init execute a program and returns the descriptor that it sends back, -1 if none. When ctx ends first
 // the socket is closed, which ends the init.
 func (c *control) call(ctx context.Context, p *program, fds ...int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return -1, err
+	}
 	blob, err := p.assemble(c.base)
 	if err != nil {
 		return -1, err

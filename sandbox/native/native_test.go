@@ -3,119 +3,41 @@
 package native_test
 
 import (
-	"bytes"
-	"context"
-	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"mayfly/sandbox"
 	"mayfly/sandbox/native"
+	"mayfly/sandbox/sandboxtest"
 )
 
 func TestMain(m *testing.M) {
 	if native.IsInit(os.Args) {
 		native.InitMain()
 	}
+	sandboxtest.Helper()
+	probe()
 	os.Exit(m.Run())
 }
 
-func TestHello(t *testing.T) {
-	d, err := native.New(native.Options{DataDir: t.TempDir()})
+// newDriver makes a driver with a data directory of its own, or skips the test.
+func newDriver(t testing.TB, change ...func(*native.Options)) *native.Driver {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("native sandboxes need root")
+	}
+	o := native.Options{DataDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	for _, f := range change {
+		f(&o)
+	}
+	d, err := native.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	s, err := d.Create(ctx, "hello")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	os.Chmod(dir, 0o755)
-	os.WriteFile(dir+"/f", []byte("code\n"), 0o644)
-	if err := s.Bind(ctx, sandbox.Binding{Mounts: []sandbox.Mount{{Source: dir, Target: "/var/task"}}, Limits: sandbox.Limits{MemoryBytes: 128 << 20, Millicores: 500}}); err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.Listen(9001)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(l.Addr())
-	r, w, _ := os.Pipe()
-	err = s.Start(ctx, sandbox.Process{Args: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Env: []string{"A=b", "PATH=/usr/bin"}, Dir: "/var/task", Stdout: w, Stderr: w})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	var b bytes.Buffer
-	io.Copy(&b, r)
-	<-s.Done()
-	t.Logf("%+v\n%s", s.Exit(), b.String())
-	if err := s.Destroy(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return d
 }
 
-func BenchmarkLife(b *testing.B) {
-	d, err := native.New(native.Options{DataDir: b.TempDir()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	ctx := context.Background()
-	dir := b.TempDir()
-	phase := map[string]time.Duration{}
-	var last time.Time
-	mark := func(name string) { n := time.Now(); phase[name] += n.Sub(last); last = n }
-	var u0, u1 unix.Rusage
-	cpu := func() float64 {
-		var f [10]float64
-		t, _ := os.ReadFile("/proc/stat")
-		fmt.Sscanf(string(t), "cpu %f %f %f %f %f %f %f", &f[0], &f[1], &f[2], &f[3], &f[4], &f[5], &f[6])
-		return (f[0] + f[1] + f[2] + f[5] + f[6]) * 10
-	}
-	unix.Getrusage(unix.RUSAGE_SELF, &u0)
-	c0 := cpu()
-	b.ResetTimer()
-	for i := range b.N {
-		last = time.Now()
-		s, err := d.Create(ctx, fmt.Sprintf("b%d", i))
-		if err != nil {
-			b.Fatal(err)
-		}
-		mark("create")
-		if err := s.Bind(ctx, sandbox.Binding{Mounts: []sandbox.Mount{{Source: dir, Target: "/var/task"}}, Limits: sandbox.Limits{MemoryBytes: 128 << 20, Millicores: 2000}}); err != nil {
-			b.Fatal(err)
-		}
-		mark("bind")
-		if _, err := s.Listen(9001); err != nil {
-			b.Fatal(err)
-		}
-		mark("listen")
-		if err := s.Start(ctx, sandbox.Process{Args: []string{"/bin/true"}}); err != nil {
-			b.Fatal(err)
-		}
-		mark("start")
-		<-s.Done()
-		mark("run")
-		if err := s.Destroy(ctx); err != nil {
-			b.Fatal(err)
-		}
-		mark("destroy")
-	}
-	b.StopTimer()
-	unix.Getrusage(unix.RUSAGE_SELF, &u1)
-	for k, v := range phase {
-		b.ReportMetric(float64(v.Microseconds())/float64(b.N), k+"-µs")
-	}
-	b.ReportMetric((cpu()-c0)*1000/float64(b.N), "machine-cpu-µs")
-	b.ReportMetric(float64(u1.Utime.Nano()+u1.Stime.Nano()-u0.Utime.Nano()-u0.Stime.Nano())/1000/float64(b.N), "server-cpu-µs")
+func TestDriver(t *testing.T) {
+	sandboxtest.Run(t, func(t *testing.T) sandbox.Driver { return newDriver(t) }, sandboxtest.Traits{Isolated: true})
 }

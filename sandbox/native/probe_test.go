@@ -1,0 +1,5 @@
+//go:build linux
+
+package native_test
+
+func probe() {}
