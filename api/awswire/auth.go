@@ -47,24 +47,39 @@ func ParseCredential(r *http.Request) (Credential, bool) {
 }
 
 func parseScope(scope string) (Credential, bool) {
-	// The access key comes first and may hold a slash of its own; the scope is counted from the end.
-	parts := strings.Split(scope, "/")
-	n := len(parts)
-	if n < 4 || parts[n-1] != "aws4_request" {
+	rest, ok := strings.CutSuffix(scope, "/aws4_request")
+	if !ok {
 		return Credential{}, false
 	}
-	if n >= 5 {
-		return Credential{
-			AccessKeyID: strings.Join(parts[:n-4], "/"), Date: parts[n-4], Region: parts[n-3], Service: parts[n-2],
-		}, true
+	// The access key comes first and may hold a slash of its own: read from the end.
+	var c Credential
+	rest, c.Service = cutLast(rest)
+	before, last := cutLast(rest)
+	if key, date := cutLast(before); key != "" {
+		c.AccessKeyID, c.Date, c.Region = key, date, last
+	} else {
+		c.AccessKeyID, c.Date = before, last
 	}
-	return Credential{AccessKeyID: parts[0], Date: parts[1], Service: parts[2]}, true
+	return c, c.AccessKeyID != ""
+}
+
+// cutLast splits s at its last slash; without one, all of it is after.
+func cutLast(s string) (before, after string) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s
+	}
+	return s[:i], s[i+1:]
 }
 
 // Unverified is the identity of a request whose signature nobody checks: an access key of twelve digits names the
 // account it acts in, every other key (and none) acts in the default account.
 func Unverified(r *http.Request, defaultAccount string) Identity {
 	c, _ := ParseCredential(r)
+	return unverified(c, defaultAccount)
+}
+
+func unverified(c Credential, defaultAccount string) Identity {
 	account := defaultAccount
 	if IsAccount(c.AccessKeyID) {
 		account = c.AccessKeyID

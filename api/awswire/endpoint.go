@@ -27,11 +27,15 @@ type ServiceHandler interface {
 // HandlerFunc serves one operation. It returns an error before it has written anything, or writes the whole answer.
 type HandlerFunc func(w http.ResponseWriter, r *Request) error
 
+// DefaultBodyLimit is the largest body, in bytes, of operations without a limit of their own.
+const DefaultBodyLimit = 1 << 20
+
 // EndpointOptions set up an Endpoint.
 type EndpointOptions struct {
 	Dialect Dialect // zero fields take the protocol's usual words
-	// BodyLimit returns the largest body of an operation in bytes, and the error for a larger one. Nil is 1 MiB for all.
-	BodyLimit func(op *Operation) (int64, *Error)
+	// BodyLimit bounds the body of an operation; nil is DefaultBodyLimit for all. op is nil for the Query protocol, whose
+	// body has to be read to learn the operation.
+	BodyLimit func(op *Operation) BodyLimit
 	Log       *slog.Logger
 }
 
@@ -59,7 +63,7 @@ func NewEndpoint(s *Service, o EndpointOptions) *Endpoint {
 		o.Dialect.Serialization = usual.Serialization
 	}
 	if o.BodyLimit == nil {
-		o.BodyLimit = func(*Operation) (int64, *Error) { return 1 << 20, TooLarge("", 1<<20) }
+		o.BodyLimit = func(*Operation) BodyLimit { return BodyLimit{Bytes: DefaultBodyLimit} }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -69,15 +73,6 @@ func NewEndpoint(s *Service, o EndpointOptions) *Endpoint {
 		e.tree = newURITree(s.Operations)
 	}
 	return e
-}
-
-// TooLarge is the usual error for a body beyond an operation's limit.
-func TooLarge(operation string, limit int64) *Error {
-	msg := fmt.Sprintf("Request must be smaller than %d bytes", limit)
-	if operation != "" {
-		msg += " for the " + operation + " operation"
-	}
-	return &Error{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: msg}
 }
 
 // Handle adds a handler for an operation that takes and gives the generated types. It panics when the model has no such
@@ -129,7 +124,7 @@ func (e *Endpoint) Resolve(r *Request) error {
 	name := ""
 	switch e.service.Protocol {
 	case RestJSON:
-		op, labels, known := e.tree.match(r.HTTP.Method, r.HTTP.URL.EscapedPath(), r.HTTP.URL.RawQuery)
+		op, labels, known := e.tree.match(r.HTTP.Method, r.HTTP.URL.EscapedPath(), r.HTTP.URL.RawQuery, r.labelStore[:0])
 		if op == nil {
 			msg := fmt.Sprintf("%s has no operation %s %s", e.service.ID, r.HTTP.Method, r.HTTP.URL.Path)
 			if known {
@@ -139,7 +134,7 @@ func (e *Endpoint) Resolve(r *Request) error {
 		}
 		r.Operation, r.labels = op, labels
 	case Query:
-		r.limit.bytes, r.limit.tooLarge = e.options.BodyLimit(nil)
+		r.limit = e.options.BodyLimit(nil)
 		form, err := r.Form()
 		if err != nil {
 			return err
@@ -160,7 +155,7 @@ func (e *Endpoint) Resolve(r *Request) error {
 				Message: fmt.Sprintf("%s has no operation %q", e.service.ID, name)}
 		}
 	}
-	r.limit.bytes, r.limit.tooLarge = e.options.BodyLimit(r.Operation)
+	r.limit = e.options.BodyLimit(r.Operation)
 	return nil
 }
 

@@ -167,6 +167,9 @@ func writeError(w http.ResponseWriter, s *Service, requestID string, e *Error) {
 	case Query:
 		h.Set("Content-Type", "text/xml")
 		b = xmlError(s, code, e.Message, server, requestID)
+	case restXML:
+		h.Set("Content-Type", "application/xml")
+		b = s3Error(code, e.Message, requestID)
 	case JSON:
 		h.Set("Content-Type", "application/x-amz-json-"+s.JSONVersion)
 		b = jsonError(e, "message", []Field{{"__type", code}})
@@ -211,11 +214,20 @@ func xmlError(s *Service, code, message string, server bool, requestID string) [
 	if server {
 		fault = "Receiver"
 	}
+	open := "<ErrorResponse>"
+	if s.XMLNamespace != "" {
+		open = `<ErrorResponse xmlns="` + s.XMLNamespace + `">`
+	}
+	return []byte(open + "<Error><Type>" + fault + "</Type><Code>" + xmlText(code) + "</Code><Message>" + xmlText(message) +
+		"</Message></Error><RequestId>" + requestID + "</RequestId></ErrorResponse>")
+}
+
+func s3Error(code, message, requestID string) []byte {
+	return []byte("<Error><Code>" + xmlText(code) + "</Code><Message>" + xmlText(message) + "</Message><RequestId>" + requestID + "</RequestId></Error>")
+}
+
+func xmlText(s string) string {
 	var b bytes.Buffer
-	b.WriteString(`<ErrorResponse xmlns="` + s.XMLNamespace + `"><Error><Type>` + fault + `</Type><Code>`)
-	_ = xml.EscapeText(&b, []byte(code))
-	b.WriteString(`</Code><Message>`)
-	_ = xml.EscapeText(&b, []byte(message))
-	b.WriteString(`</Message></Error><RequestId>` + requestID + `</RequestId></ErrorResponse>`)
-	return b.Bytes()
+	_ = xml.EscapeText(&b, []byte(s)) // a buffer never fails
+	return b.String()
 }

@@ -3,6 +3,7 @@ package awswire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,17 +18,33 @@ type Request struct {
 	Region    string
 	Identity  Identity
 
-	labels []string // values of the URI's labels, in the order of the pattern, unescaped
-	limit  bodyLimit
-	body   []byte
-	form   url.Values // of a Query request, once read
-	read   bool
-	err    error
+	credential Credential // of the scope, verified or not
+	labels     []string   // values of the URI's labels, in the order of the pattern, unescaped
+	labelStore [2]string
+	limit      BodyLimit
+	body       []byte
+	form       url.Values // of a Query request, once read
+	read       bool
+	err        error
 }
 
-type bodyLimit struct {
-	bytes    int64
-	tooLarge *Error
+// BodyLimit bounds the body of an operation's requests.
+type BodyLimit struct {
+	Bytes     int64
+	Operation string // as the error names it; may be empty
+	Code      string // of the error; default RequestEntityTooLargeException
+}
+
+func (l BodyLimit) exceeded() *Error {
+	msg := fmt.Sprintf("Request must be smaller than %d bytes", l.Bytes)
+	if l.Operation != "" {
+		msg += " for the " + l.Operation + " operation"
+	}
+	code := l.Code
+	if code == "" {
+		code = "RequestEntityTooLargeException"
+	}
+	return &Error{Code: code, Status: http.StatusRequestEntityTooLarge, Message: msg}
 }
 
 // Context is the context of the HTTP request: it ends when the client hangs up.
@@ -64,12 +81,12 @@ func (r *Request) Body() ([]byte, error) {
 }
 
 func (r *Request) readBody() ([]byte, error) {
-	n, limit := r.HTTP.ContentLength, r.limit.bytes
+	n, limit := r.HTTP.ContentLength, r.limit.Bytes
 	switch {
 	case n == 0 || r.HTTP.Body == nil:
 		return nil, nil
 	case n > limit:
-		return nil, r.limit.tooLarge
+		return nil, r.limit.exceeded()
 	case n > 0:
 		b := make([]byte, n)
 		if _, err := io.ReadFull(r.HTTP.Body, b); err != nil {
@@ -82,7 +99,7 @@ func (r *Request) readBody() ([]byte, error) {
 		return nil, incomplete(err)
 	}
 	if int64(len(b)) > limit {
-		return nil, r.limit.tooLarge
+		return nil, r.limit.exceeded()
 	}
 	return b, nil
 }

@@ -3,7 +3,6 @@ package awswire
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"sort"
@@ -63,13 +62,13 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		rt.options.FunctionURL.ServeHTTP(w, hr)
 		return
 	}
-	r := &Request{HTTP: hr, ID: rt.options.NewRequestID(), limit: bodyLimit{1 << 20, TooLarge("", 1<<20)}}
+	r := &Request{HTTP: hr, ID: rt.options.NewRequestID(), limit: BodyLimit{Bytes: DefaultBodyLimit}}
 	w.Header()["X-Amzn-Requestid"] = []string{r.ID}
 	defer rt.recover(w, r)
 
 	h, err := rt.find(r)
 	if err != nil {
-		writeError(w, nil, r.ID, err)
+		writeError(w, unknownService(hr), r.ID, err)
 		return
 	}
 	r.Service = h.Describe()
@@ -78,7 +77,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	if rt.options.Auth == nil {
-		r.Identity = Unverified(hr, rt.options.Account)
+		r.Identity = unverified(r.credential, rt.options.Account)
 	} else if r.Identity, err = rt.options.Auth.Authenticate(hr, r.Service, r.Body); err != nil {
 		h.WriteError(w, r, err)
 		return
@@ -116,6 +115,7 @@ func (rt *Router) find(r *Request) (ServiceHandler, *Error) {
 		r.Region = hostRegion
 	}
 	if c, ok := ParseCredential(r.HTTP); ok {
+		r.credential = c
 		if c.Region != "" && c.Region != "aws-global" {
 			r.Region = c.Region
 		}
@@ -165,11 +165,25 @@ func (rt *Router) unknown(format string, args ...any) *Error {
 		Message: "Mayfly does not serve " + fmt.Sprintf(format, args...) + "; it serves " + strings.Join(rt.names, ", ") + "."}
 }
 
+// unknownService guesses from a request for a service that is not served how its client wants to be told.
+func unknownService(r *http.Request) *Service {
+	c, _ := ParseCredential(r)
+	switch {
+	case r.Header.Get("X-Amz-Target") != "":
+		return &Service{Protocol: JSON, JSONVersion: "1.0"}
+	case c.Service == "s3":
+		return &Service{Protocol: restXML}
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		return &Service{Protocol: Query}
+	}
+	return nil
+}
+
 // splitHost reads the service and region from hosts such as lambda.us-east-1.localhost:4566, sts.amazonaws.com or
 // lambda.localhost; it returns what the labels say, known or not.
 func splitHost(host string) (service, region string) {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
 	}
 	service, rest, ok := strings.Cut(host, ".")
 	if !ok {
@@ -183,12 +197,11 @@ func splitHost(host string) (service, region string) {
 
 // IsRegion tells whether s looks like us-east-1 or us-gov-west-1.
 func IsRegion(s string) bool {
-	parts := strings.Split(s, "-")
-	if len(parts) < 3 || len(parts) > 4 || len(parts[0]) != 2 {
+	if n := strings.Count(s, "-"); n < 2 || n > 3 || len(s) < 6 || s[2] != '-' {
 		return false
 	}
-	last := parts[len(parts)-1]
-	return len(last) == 1 && last[0] >= '0' && last[0] <= '9'
+	last := s[len(s)-1]
+	return s[len(s)-2] == '-' && last >= '0' && last <= '9'
 }
 
 // isLambdaPath tells whether a path starts with a date, as only Lambda's do: /2015-03-31/functions/….

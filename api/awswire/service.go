@@ -10,6 +10,8 @@ const (
 	RestJSON Protocol = "rest-json"
 	Query    Protocol = "query"
 	JSON     Protocol = "json" // JSON 1.0 and 1.1: the operation is named by X-Amz-Target
+
+	restXML Protocol = "rest-xml" // known well enough to answer an error
 )
 
 // Service is the generated description of an AWS service.

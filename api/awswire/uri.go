@@ -39,12 +39,10 @@ func newURITree(ops []Operation) *uriTree {
 	return root
 }
 
-// match finds the operation for a method and an escaped path, and the values of its labels. known tells whether the path
+// match finds the operation for a method and an escaped path, and appends the values of its labels to labels. known tells whether the path
 // belongs to an operation at all, with another method. A trailing slash is ignored: older SDKs send one.
-func (t *uriTree) match(method, path, rawQuery string) (op *Operation, labels []string, known bool) {
+func (t *uriTree) match(method, path, rawQuery string, labels []string) (op *Operation, _ []string, known bool) {
 	node, rest := t, strings.Trim(path, "/")
-	var store [2]string
-	labels = store[:0]
 	for rest != "" {
 		seg, tail, _ := strings.Cut(rest, "/")
 		if next := node.literal[seg]; next != nil {

@@ -158,18 +158,17 @@ const (
 	otherRequestBytes  = 1 << 20
 )
 
-func (s *Service) bodyLimit(op *awswire.Operation) (int64, *awswire.Error) {
+func (s *Service) bodyLimit(op *awswire.Operation) awswire.BodyLimit {
+	l := awswire.BodyLimit{Bytes: otherRequestBytes, Operation: op.Name}
 	switch op.Name {
 	case "Invoke":
-		e := awswire.TooLarge("InvokeFunction", s.options.Limits.RequestBytes)
-		e.Code = "RequestTooLargeException"
-		return s.options.Limits.RequestBytes, e
+		l = awswire.BodyLimit{Bytes: s.options.Limits.RequestBytes, Operation: "InvokeFunction", Code: "RequestTooLargeException"}
 	case "CreateFunction", "UpdateFunctionCode":
-		return codeRequestBytes, awswire.TooLarge(op.Name, codeRequestBytes)
+		l.Bytes = codeRequestBytes
 	case "UpdateFunctionConfiguration":
-		return configRequestBytes, awswire.TooLarge(op.Name, configRequestBytes)
+		l.Bytes = configRequestBytes
 	}
-	return otherRequestBytes, awswire.TooLarge(op.Name, otherRequestBytes)
+	return l
 }
 
 func (s *Service) log() *slog.Logger {
