@@ -82,14 +82,20 @@ func start(t *testing.T, rt bootstrap.Runtime, codeDir, handler string, env ...s
 	for _, m := range launch.Mounts {
 		pairs = append(pairs, m.Target, m.Source)
 	}
-	return run(t, strings.NewReplacer(pairs...), launch.Args, append(append(launch.Env,
-		"_HANDLER="+handler,
+	return run(t, strings.NewReplacer(pairs...), launch.Args,
+		append(append(launch.Env, functionEnv(handler)...), env...), codeDir)
+}
+
+// functionEnv is the platform's part of the environment.
+func functionEnv(handler string) []string {
+	return []string{
+		"_HANDLER=" + handler,
 		"AWS_LAMBDA_FUNCTION_NAME=fn",
 		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512",
 		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/fn",
 		"AWS_LAMBDA_LOG_STREAM_NAME=stream",
-	), env...), codeDir)
+	}
 }
 
 // run starts a process that talks to a Runtime API of its own.

@@ -12,8 +12,8 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const BEFORE_EXIT = Symbol.for('aws.lambda.beforeExit');
 
 let client;
-let handler;
 let streaming = false;
+const runtime = { handler: undefined }; // the handler's "this", named in stack traces as on Lambda
 
 // what an uncaught exception or rejection is reported as: the init phase's error, later an invocation's
 let reportCrash = (error, exit) => client.postInitError(error, exit);
@@ -23,7 +23,10 @@ let reportCrash = (error, exit) => client.postInitError(error, exit);
 const nothing = () => {};
 const onEmptyLoop = (listener) => { global[BEFORE_EXIT] = listener; };
 
+let crashed = false;
+
 function crash(label, error, code) {
+  crashed = true;
   logging.logError(label, error);
   reportCrash(error, () => process.exit(code));
 }
@@ -122,13 +125,13 @@ function handle(headers, body) {
   logging.setRequestId(id);
   reportCrash = (error, exit) => client.postInvocationError(error, id, exit);
   if (streaming) {
-    require('./streaming.js').handle({ client, handler, id, headers, body, fillContext, onEmptyLoop });
+    require('./streaming.js').handle({ client, runtime, id, headers, body, fillContext, onEmptyLoop });
     return;
   }
   const { callback, context, neverEnded } = endings(id);
   onEmptyLoop(neverEnded);
   try {
-    const result = handler(JSON.parse(body), fillContext(context, headers), callback);
+    const result = runtime.handler(JSON.parse(body), fillContext(context, headers), callback);
     if (isPromise(result)) result.then(context.succeed, context.fail).catch(context.fail);
   } catch (err) {
     callback(err);
@@ -147,7 +150,8 @@ async function start() {
   onEmptyLoop(() => { process.exitCode = 13; }); // a top-level await that nothing will ever settle
   process.on('beforeExit', () => global[BEFORE_EXIT]());
   const { load } = require('./loader.js');
-  handler = await load(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
+  const handler = await load(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
+  runtime.handler = handler;
   if (handler[STREAMING] !== undefined && handler[STREAMING] !== null && handler[STREAMING] !== false) {
     if (handler[STREAMING] !== 'response') {
       throw new errors.MalformedStreamingHandler('Only response streaming is supported.');
@@ -155,7 +159,9 @@ async function start() {
     streaming = true;
   }
   onEmptyLoop(nothing);
-  client.next();
+  setImmediate(() => { // rejections of the init phase come first
+    if (!crashed) client.next();
+  });
 }
 
 start().catch((error) => crash('Uncaught Exception', error, 129));

@@ -46,7 +46,7 @@ const withErrors = (_key, value) =>
 
 function jsonText(level, args) {
   const result = { timestamp: new Date().toISOString(), level, requestId: global[REQUEST_ID] };
-  if (args.length <= 1) {
+  if (args.length === 1) {
     result.message = args[0];
     try {
       return JSON.stringify(result, withErrors);
@@ -72,9 +72,9 @@ exports.patchConsole = () => {
   for (const [method, level] of [
     ['trace', 'TRACE'], ['debug', 'DEBUG'], ['info', 'INFO'], ['log', 'INFO'], ['warn', 'WARN'], ['error', 'ERROR'],
   ]) {
-    console[method] = LEVELS.indexOf(level) >= lowest ? (...args) => log(level, args) : () => {};
+    console[method] = LEVELS.indexOf(level) >= lowest ? (message, ...args) => log(level, [message, ...args]) : () => {};
   }
-  console.fatal = (...args) => log('FATAL', args);
+  console.fatal = (message, ...args) => log('FATAL', [message, ...args]);
 
   // Logs an error that ended an invocation or the process.
   exports.logError = json

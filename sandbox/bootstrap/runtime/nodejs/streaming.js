@@ -55,7 +55,7 @@ exports.HttpResponseStream = class HttpResponseStream {
   }
 };
 
-exports.handle = async ({ client, handler, id, headers, body, fillContext, onEmptyLoop }) => {
+exports.handle = async ({ client, runtime, id, headers, body, fillContext, onEmptyLoop }) => {
   const stream = new ResponseStream();
   let waits = true;
   const finished = new Promise((resolve, reject) => {
@@ -82,7 +82,7 @@ exports.handle = async ({ client, handler, id, headers, body, fillContext, onEmp
       },
       headers,
     );
-    const result = handler(JSON.parse(body), stream, context);
+    const result = runtime.handler(JSON.parse(body), stream, context);
     if (!result || typeof result.then !== 'function') {
       fail('Streaming does not support non-async handlers.');
       return;

@@ -38,8 +38,8 @@ def from_json(data):
             value, end = _scan(data, 0)
             if end == len(data):
                 return value
-        except StopIteration:
-            pass
+        except (StopIteration, SystemError, ValueError):
+            pass  # not JSON; SystemError is how the scanner fails while json.decoder is not loaded
     import json
 
     return json.loads(data)

@@ -1,1 +1,0 @@
-exports.hello = async (event, context) => ({ hello: event.name, id: context.awsRequestId });

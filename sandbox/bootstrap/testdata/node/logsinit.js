@@ -1,0 +1,1 @@
+console.log('at init'); exports.handler = async () => 1;

@@ -1,0 +1,1 @@
+import { basename } from 'node:path'; export const handler = async () => basename(import.meta.url);

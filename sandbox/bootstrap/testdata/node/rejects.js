@@ -1,0 +1,1 @@
+Promise.reject(new Error('rejected at init')); exports.handler = async () => 1;

@@ -1,2 +1,0 @@
-def hello(event, context):
-    return {"hello": event["name"], "id": context.aws_request_id}

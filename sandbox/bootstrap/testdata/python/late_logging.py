@@ -1,0 +1,6 @@
+print('at init')
+
+
+def handler(event, context):
+    import logging
+    logging.getLogger().warning('late')

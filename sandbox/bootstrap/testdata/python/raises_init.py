@@ -1,0 +1,5 @@
+def fail():
+    raise TypeError('at init')
+
+
+fail()
