@@ -2,6 +2,7 @@ package awswire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -179,6 +180,9 @@ func (e *Endpoint) notImplemented(op *Operation) error {
 
 // WriteError implements ServiceHandler.
 func (e *Endpoint) WriteError(w http.ResponseWriter, r *Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the client has gone: there is nobody to tell and nothing to mend
+	}
 	wire := wireError(e.service, e.options.Dialect, err)
 	if wire.Status == http.StatusInternalServerError {
 		name := ""

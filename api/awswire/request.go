@@ -86,6 +86,7 @@ func (r *Request) readBody() ([]byte, error) {
 	case n == 0 || r.HTTP.Body == nil:
 		return nil, nil
 	case n > limit:
+		r.drain()
 		return nil, r.limit.exceeded()
 	case n > 0:
 		b := make([]byte, n)
@@ -99,10 +100,17 @@ func (r *Request) readBody() ([]byte, error) {
 		return nil, incomplete(err)
 	}
 	if int64(len(b)) > limit {
+		r.drain()
 		return nil, r.limit.exceeded()
 	}
 	return b, nil
 }
+
+// drainBytes is how much of a body that is too large is read and dropped.
+const drainBytes = 128 << 20
+
+// drain drops the rest of a body: many clients look for an answer only once they have sent all.
+func (r *Request) drain() { _, _ = io.CopyN(io.Discard, r.HTTP.Body, drainBytes) }
 
 func incomplete(err error) error {
 	var e *Error

@@ -3,7 +3,6 @@ package lambda
 import (
 	"context"
 
-	"mayfly"
 	"mayfly/api/awswire"
 	"mayfly/api/awswire/lambdaapi"
 	"mayfly/function"
@@ -19,10 +18,6 @@ func (s *Service) createFunctionURLConfig(ctx context.Context, r *awswire.Reques
 	}
 	u, err := s.options.Functions.CreateURL(ctx, function.URLInput{
 		Function: t.id, Qualifier: t.qualifier, AuthType: *in.AuthType, InvokeMode: or(awswire.Value(in.InvokeMode), "BUFFERED"), CORS: corsIn(in.Cors)})
-	if mayfly.KindOf(err) == mayfly.KindConflict && err != nil {
-		return nil, mayfly.Errorf(mayfly.KindConflict,
-			"Failed to create function url config for [functionArn = %s]. Error message:  FunctionUrlConfig exists for this Lambda function", t.arn())
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (f *fakeFunctions) Usage(string, string) (codeBytes int64, functions int) {
 
 func (f *fakeFunctions) CreateURL(_ context.Context, in function.URLInput) (*mayfly.URLConfig, error) {
 	if f.urls[in.Function] != nil {
-		return nil, mayfly.Errorf(mayfly.KindConflict, "there is one")
+		return nil, mayfly.Errorf(mayfly.KindConflict, "Failed to create function url config for [functionArn = %s]. Error message:  FunctionUrlConfig exists for this Lambda function", in.Function)
 	}
 	f.urls[in.Function] = &mayfly.URLConfig{ID: "abcdef", Function: in.Function, Qualifier: in.Qualifier, AuthType: in.AuthType,
 		InvokeMode: in.InvokeMode, CORS: in.CORS, CreatedAt: f.now, ModifiedAt: f.now}
