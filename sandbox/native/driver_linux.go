@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,7 +25,7 @@ type Driver struct {
 	groups  *cgroup.Manager
 	ids     *ids
 	spawner *spawner
-	net     network
+	net     *network
 	filter  []byte // seccomp program as the kernel reads it; nil for none
 	lastCap int
 	maxOpen uint64 // hard limit of open files that a function can get
@@ -37,13 +36,6 @@ type Driver struct {
 }
 
 var _ sandbox.Driver = (*Driver)(nil)
-
-// network connects sandboxes to the world.
-type network interface {
-	attach(ctx context.Context, s *box, e sandbox.Egress) (io.Closer, error)
-	sweep() error
-	close() error
-}
 
 // New makes the driver and starts its spawner. It fails, saying what to change, when the machine lacks something that
 // a sandbox needs.

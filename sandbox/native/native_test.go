@@ -18,10 +18,11 @@ func TestMain(m *testing.M) {
 	}
 	sandboxtest.Helper()
 	probe()
+	server()
 	os.Exit(m.Run())
 }
 
-// newDriver makes a driver with a data directory of its own, or skips the test.
+// newDriver makes a driver with a data directory of its own, which is closed after the test, or skips the test.
 func newDriver(t testing.TB, change ...func(*native.Options)) *native.Driver {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -35,6 +36,11 @@ func newDriver(t testing.TB, change ...func(*native.Options)) *native.Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // after the sandboxes' own
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return d
 }
 

@@ -2,19 +2,47 @@ package native
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io"
+	"os"
 
+	"mayfly/internal/egress"
 	"mayfly/sandbox"
 )
 
-func newNetwork(Options) (network, error) { return noNetwork{}, nil }
-
-// noNetwork leaves sandboxes alone with their loopback.
-type noNetwork struct{}
-
-func (noNetwork) attach(context.Context, *box, sandbox.Egress) (io.Closer, error) {
-	return nil, errors.New("egress is not available")
+// network connects sandboxes to the world.
+type network struct {
+	m *egress.Manager
 }
-func (noNetwork) sweep() error { return nil }
-func (noNetwork) close() error { return nil }
+
+func newNetwork(o Options) (*network, error) {
+	sum := sha256.Sum256([]byte(o.DataDir))
+	m, err := egress.New(egress.Options{Name: "mf" + hex.EncodeToString(sum[:4])[:7], HostDeny: o.EgressDeny, Pool: o.EgressPool, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &network{m: m}, nil
+}
+
+// attach gives the sandbox a way out. The caller holds s.mu.
+func (n *network) attach(ctx context.Context, s *box, e sandbox.Egress) (io.Closer, error) {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.pid))
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	lease, err := n.m.Attach(ctx, s.id, ns, egress.Policy{Internet: e.Mode == sandbox.EgressInternet, Allow: e.Allow})
+	if err != nil {
+		return nil, err
+	}
+	return lease, nil
+}
+
+func (n *network) sweep() error {
+	_, err := n.m.Sweep()
+	return err
+}
+
+func (n *network) close() error { return n.m.Close() }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 
 	"mayfly"
@@ -34,6 +35,11 @@ type Options struct {
 	// Resolvers are the DNS servers that functions with egress ask through the driver ("10.0.0.2:53"). Default: those of
 	// the host's /etc/resolv.conf.
 	Resolvers []string
+
+	// EgressPool is where the addresses of sandboxes with egress come from, and EgressDeny lists networks that they must
+	// not reach beside the private ones. See package egress for the default.
+	EgressPool netip.Prefix
+	EgressDeny []netip.Prefix
 }
 
 // UIDsPerSandbox is the size of a sandbox's user id range. A function is one id of it and has no means to become another.

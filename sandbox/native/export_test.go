@@ -1,0 +1,11 @@
+//go:build linux
+
+package native
+
+// IDs is the range of host user ids that the driver's sandboxes come from.
+func (d *Driver) IDs() (first, last uint32) {
+	return d.ids.base, d.ids.base + (d.ids.total*UIDsPerSandbox - 1)
+}
+
+// Group is the name of the driver's parent control group.
+func (d *Driver) Group() string { return d.opts.group() }
