@@ -387,6 +387,64 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
+// FuzzEntries is FuzzUnpack with well-formed zips, so that it gets at what the names and links say together. Each line is an
+// entry: "f NAME" a file, "l NAME TARGET" a link, "d NAME" a folder.
+func FuzzEntries(f *testing.F) {
+	f.Add("f index.js\nf a/b/c\nl l a/b\nl a/up ..\nl x l/up/b")
+	f.Add("l d/e ..\nl f d/e/..")
+	f.Add("l a b/..\nl b c/d\nd c/d\nf c/d/e")
+	f.Add("l c /tmp/c\nl l c/x\nl m c/../y")
+	f.Add("l a b\nl b a\nf ./a/c\nd a//")
+	f.Add("f ../x\nf /x\nf a\\b\nf C:x")
+	f.Fuzz(func(t *testing.T, lines string) {
+		var buf bytes.Buffer
+		w := zip.NewWriter(&buf)
+		for i, line := range strings.Split(lines, "\n") {
+			kind, rest, _ := strings.Cut(line, " ")
+			name, target, _ := strings.Cut(rest, " ")
+			h := &zip.FileHeader{Name: name}
+			content := "x"
+			switch {
+			case i > 100 || len(name) > 1<<15:
+				return
+			case kind == "f":
+				h.SetMode(0o644)
+			case kind == "d":
+				h.SetMode(fs.ModeDir | 0o755)
+				content = ""
+			case kind == "l":
+				h.SetMode(fs.ModeSymlink | 0o777)
+				content = target
+			default:
+				continue
+			}
+			e, err := w.CreateHeader(h)
+			if err == nil && !strings.HasSuffix(name, "/") {
+				_, err = io.WriteString(e, content)
+			}
+			if err != nil {
+				t.Skip(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		outer := t.TempDir()
+		dir := filepath.Join(outer, "in")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := unpackTo(buf.Bytes(), mayfly.DefaultLimits(), dir)
+		if err != nil && mayfly.KindOf(err) != mayfly.KindInvalid {
+			t.Fatalf("a bad package is reported as our own failure: %v", err)
+		}
+		if names, err := os.ReadDir(outer); err != nil || len(names) != 1 {
+			t.Fatalf("it wrote outside: %v, %v", names, err)
+		}
+		checkTree(t, dir, mayfly.DefaultLimits().UnzippedBytes)
+	})
+}
+
 func checkTree(t *testing.T, dir string, limit int64) {
 	t.Helper()
 	root, err := os.OpenRoot(dir)

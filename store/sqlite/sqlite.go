@@ -96,11 +96,28 @@ func Open(ctx context.Context, path string, o Options) (_ store.DB, err error) {
 
 // prepareFile makes the file before SQLite does, so that it and the WAL, which takes its mode, are private.
 func prepareFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	return f.Close()
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	// What is acknowledged later must not vanish with the name of the file or of its folder.
+	dir := filepath.Dir(path)
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		f, err := os.Open(d)
+		if err != nil {
+			return fmt.Errorf("sqlite: %w", err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("sqlite: sync %s: %w", d, err)
+		}
+	}
+	return nil
 }
 
 func (d *db) dsn(readOnly bool) string {
@@ -163,24 +180,26 @@ func (d *db) View(ctx context.Context, fn func(tx *store.Tx) error) (err error) 
 	if err != nil {
 		return err
 	}
+	q := c.begin(ctx)
+	// Deferred, as fn may end the goroutine with runtime.Goexit.
 	defer func() {
-		if err != nil && ctx.Err() != nil {
+		q.end()
+		rerr := c.exec(`ROLLBACK`)
+		if rerr != nil || ctx.Err() != nil {
 			// An interrupted connection is not worth reasoning about.
 			_ = c.close()
 			c = nil
 		}
+		if err == nil {
+			err = rerr
+		}
+		err = explain(err, d.path)
 		d.readers <- c
 	}()
 	if err := c.exec(`BEGIN`); err != nil {
-		return explain(err, d.path)
+		return err
 	}
-	t := c.begin(ctx)
-	err = protect(fn, store.NewTx(ctx, t, nil))
-	t.end()
-	if rerr := c.exec(`ROLLBACK`); rerr != nil && err == nil {
-		err = rerr
-	}
-	return explain(err, d.path)
+	return protect(fn, store.NewTx(ctx, q, nil))
 }
 
 // reader takes a connection out of the pool.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,6 +160,32 @@ func TestManyDifferentStatements(t *testing.T) {
 	})
 	if err != nil || sum != 600*601/2 {
 		t.Errorf("sum %d, %v", sum, err)
+	}
+}
+
+func TestGoexit(t *testing.T) {
+	// A test that calls t.Fatal in a transaction must fail, not hang, and must not take the database with it.
+	db := open(t, filepath.Join(t.TempDir(), "mayfly.db"), sqlite.Options{Readers: 1})
+	for range 3 {
+		if err := db.Update(t.Context(), func(*store.Tx) error { runtime.Goexit(); return nil }); err == nil {
+			t.Error("no error")
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = db.View(t.Context(), func(*store.Tx) error { runtime.Goexit(); return nil })
+		}()
+		<-done
+		read := func(tx *store.Tx) error {
+			var n int
+			return tx.QueryRow(`SELECT COUNT(*) FROM schema_migrations`).Scan(&n)
+		}
+		if err := db.Update(t.Context(), read); err != nil {
+			t.Error(err)
+		}
+		if err := db.View(t.Context(), read); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -85,7 +85,16 @@ func (w *writer) close() error {
 }
 
 func (w *writer) loop() {
-	defer close(w.ended)
+	returned := false
+	defer func() {
+		if returned {
+			close(w.ended)
+			return
+		}
+		// A member's fn ended this goroutine with runtime.Goexit, as t.FailNow does. Another takes over.
+		w.signal()
+		go w.loop()
+	}()
 	for range w.wake {
 		for {
 			group, closed := w.take()
@@ -94,6 +103,7 @@ func (w *writer) loop() {
 				continue
 			}
 			if closed {
+				returned = true
 				return
 			}
 			break
@@ -115,8 +125,23 @@ func (w *writer) take() (group []*update, closed bool) {
 	return group, w.closed && len(w.queue) == 0
 }
 
+var errExited = errors.New("store: a function of this or a concurrent transaction called runtime.Goexit")
+
 // commit runs the group and answers each of its members.
 func (w *writer) commit(group []*update) {
+	returned := false
+	defer func() {
+		for _, u := range group {
+			if !returned && len(u.done) == 0 {
+				u.done <- errExited
+			}
+		}
+	}()
+	w.answer(group)
+	returned = true
+}
+
+func (w *writer) answer(group []*update) {
 	err := w.attempt(group)
 	if err != nil && len(group) > 1 {
 		// The transaction as a whole was lost, perhaps through one of them (a full disk, say): each on its own.
