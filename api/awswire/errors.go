@@ -175,7 +175,7 @@ func writeError(w http.ResponseWriter, s *Service, requestID string, e *Error) {
 		b = jsonError(e, "message", []Field{{"__type", code}})
 	default:
 		h.Set("Content-Type", "application/json")
-		h["x-amzn-ErrorType"] = []string{code} // the case that Lambda sends
+		h.Set("X-Amzn-Errortype", code)
 		key := "message"
 		var extra []Field
 		if shape != nil {

@@ -45,10 +45,9 @@ type check struct {
 }
 
 var (
-	plans      sync.Map // reflect.Type → *plan
-	timeType   = reflect.TypeFor[time.Time]()
-	bytesType  = reflect.TypeFor[[]byte]()
-	stringType = reflect.TypeFor[string]()
+	plans     sync.Map // reflect.Type → *plan
+	timeType  = reflect.TypeFor[time.Time]()
+	bytesType = reflect.TypeFor[[]byte]()
 )
 
 // planOf returns the plan of a generated struct type, made on first use.

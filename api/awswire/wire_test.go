@@ -155,7 +155,7 @@ func TestThrottlingNamesWhenToRetry(t *testing.T) {
 	if got := w.Header().Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After is %q, want 2", got)
 	}
-	if got := w.Header()["x-amzn-ErrorType"]; len(got) != 1 || got[0] != "TooManyRequestsException" {
+	if got := w.Header().Get("X-Amzn-ErrorType"); got != "TooManyRequestsException" {
 		t.Errorf("x-amzn-ErrorType is %q", got)
 	}
 }
@@ -247,7 +247,7 @@ func TestValidationMessages(t *testing.T) {
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 				t.Fatal(err)
 			}
-			if w.Code != 400 || w.Header()["x-amzn-ErrorType"][0] != "ValidationException" || !strings.Contains(body.Message, tt.want) {
+			if w.Code != 400 || w.Header().Get("X-Amzn-ErrorType") != "ValidationException" || !strings.Contains(body.Message, tt.want) {
 				t.Errorf("got %d %v\n%s\nwant %s", w.Code, w.Header(), body.Message, tt.want)
 			}
 		})

@@ -57,7 +57,7 @@ func TestInvokeWhileNotActive(t *testing.T) {
 	for _, state := range []mayfly.State{mayfly.StatePending, mayfly.StateFailed} {
 		s := newServer(withFunction(state))
 		got := play(t, s, "POST /2015-03-31/functions/f/invocations")
-		want := "409\nContent-Type: application/json\nx-amzn-ErrorType: ResourceConflictException\n\n" +
+		want := "409\nContent-Type: application/json\nX-Amzn-Errortype: ResourceConflictException\n\n" +
 			`{"Type":"User","message":"The operation cannot be performed at this time. The function is currently in the following state: ` + string(state) + `"}`
 		if got != want || s.invoker.last != nil {
 			t.Errorf("got %s\nwant %s", got, want)
