@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"time"
 
 	"mayfly"
@@ -39,11 +40,8 @@ func (p *pkg) unpack(dir string) (err error) {
 			return unpackError(name, err)
 		}
 	}
-	budget := p.limit
-	for _, name := range p.files {
-		if err := p.writeFile(root, name, &budget); err != nil {
-			return err
-		}
+	if err := p.writeFiles(root); err != nil {
+		return err
 	}
 	for _, name := range p.links {
 		if err := root.Symlink(p.nodes[name].target, name); err != nil {
@@ -53,9 +51,35 @@ func (p *pkg) unpack(dir string) (err error) {
 	return nil
 }
 
-func (p *pkg) writeFile(root *os.Root, name string, budget *int64) (err error) {
-	n := p.nodes[name]
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, n.mode)
+// writeFiles keeps the folder at hand open, as a Root opens every folder on the way to a name: packages have thousands of
+// files in deep folders.
+func (p *pkg) writeFiles(root *os.Root) (err error) {
+	at, folder := "", (*os.Root)(nil)
+	leave := func() {
+		if folder != nil {
+			err = errors.Join(err, folder.Close())
+		}
+	}
+	defer func() { leave() }()
+	budget := p.limit
+	for _, name := range p.files {
+		if dir := path.Dir(name); dir != at {
+			leave()
+			if folder, err = root.OpenRoot(dir); err != nil {
+				return unpackError(dir, err)
+			}
+			at = dir
+		}
+		if err := p.writeFile(folder, name, &budget); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pkg) writeFile(folder *os.Root, name string, budget *int64) (err error) {
+	n, base := p.nodes[name], path.Base(name)
+	f, err := folder.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, n.mode)
 	if err != nil {
 		return unpackError(name, err)
 	}
@@ -66,7 +90,7 @@ func (p *pkg) writeFile(root *os.Root, name string, budget *int64) (err error) {
 		// After Close, which could set it anew. Python compares it with what is noted in a .pyc file, so that without it
 		// every cold start would compile what the package brings compiled.
 		if t := n.file.Modified; err == nil && t.After(time.Unix(0, 0)) {
-			if terr := root.Chtimes(name, t, t); terr != nil {
+			if terr := folder.Chtimes(base, t, t); terr != nil {
 				err = unpackError(name, terr)
 			}
 		}
