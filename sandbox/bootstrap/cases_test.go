@@ -128,14 +128,15 @@ func indented(log string) string {
 }
 
 var (
-	isoTime    = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z`)
-	epochMS    = regexp.MustCompile(`\[\d{13}\]`)
-	jsonFrame  = regexp.MustCompile(`,?"    at [^"]*"`)
-	plainFrame = regexp.MustCompile(`␍    at [^␍\n]*`)
-	escFrame   = regexp.MustCompile(`(\\n|\n\t?)    at [^\\\n"]*`)
-	runtimeDir = regexp.MustCompile(`(file://)?/[^\s"()]*?/(bootstrap/[0-9a-f]{16}/(nodejs|python)|awslambdaric|aws-lambda-ric/dist)/`)
-	ownFrame   = regexp.MustCompile(`(  |\x{a0}\x{a0})File (\\?)"/var/runtime/[^"]*", line \d+, in \w+(\\n|␍)[^"␍]*`)
-	nodeFooter = regexp.MustCompile(`(?m)^\t(Node\.js v.*|node:internal.*)\n`)
+	isoTime     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z`)
+	epochMS     = regexp.MustCompile(`\[\d{13}\]`)
+	jsonFrame   = regexp.MustCompile(`,?"    at [^"]*"`)
+	plainFrame  = regexp.MustCompile(`␍    at [^␍\n]*`)
+	escFrame    = regexp.MustCompile(`(\\n|\n\t?)    at [^\\\n"]*`)
+	runtimeDir  = regexp.MustCompile(`(file://)?/[^\s"()]*?/(bootstrap/[0-9a-f]{16}/(nodejs|python)|awslambdaric|aws-lambda-ric/dist)/`)
+	jsonPyFrame = regexp.MustCompile(`"  File \\"[^"]*\\", line \d+, in [^"]*?\\n([^"\\]|\\.)*"(, )?`)
+	textPyFrame = regexp.MustCompile(`␍\x{a0}\x{a0}File "[^"]*", line \d+, in [^␍\n]*(␍\x{a0}{4}[^␍\n]*)?`)
+	nodeFooter  = regexp.MustCompile(`(?m)^\t(Node\.js v.*|node:internal.*)\n`)
 )
 
 // normal removes what changes from run to run: times, folders, and frames of the runtime and of Node itself.
@@ -143,7 +144,6 @@ func normal(s, codeDir string) string {
 	s = strings.ReplaceAll(s, "file://"+codeDir, "/var/task")
 	s = strings.ReplaceAll(s, codeDir, "/var/task")
 	s = runtimeDir.ReplaceAllString(s, "/var/runtime/")
-	s = ownFrame.ReplaceAllString(s, "<runtime>")
 	s = isoTime.ReplaceAllStringFunc(s, func(m string) string {
 		if len(m) == len("2006-01-02T15:04:05Z") {
 			return "<seconds>"
@@ -157,6 +157,8 @@ func normal(s, codeDir string) string {
 		}
 		return ""
 	}
+	s = jsonPyFrame.ReplaceAllStringFunc(s, drop)
+	s = textPyFrame.ReplaceAllStringFunc(s, drop)
 	s = jsonFrame.ReplaceAllStringFunc(s, drop)
 	s = plainFrame.ReplaceAllStringFunc(s, drop)
 	s = escFrame.ReplaceAllStringFunc(s, drop)

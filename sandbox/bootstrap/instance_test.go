@@ -17,13 +17,19 @@ import (
 	"mayfly/sandbox/bootstrap"
 )
 
+// catalog has the machine's runtimes and those of MAYFLY_TEST_RUNTIMES ("python3.13=/opt/python3.13,nodejs22.x=DIR").
 var catalog = sync.OnceValues(func() (*bootstrap.Catalog, error) {
 	dir, err := os.MkdirTemp("", "mayfly-bootstrap-")
 	if err != nil {
 		return nil, err
 	}
 	dataDir = dir
-	return bootstrap.Discover(context.Background(), bootstrap.Options{DataDir: dir, Timeout: 30 * time.Second})
+	added := map[string]string{}
+	for _, kv := range strings.FieldsFunc(os.Getenv("MAYFLY_TEST_RUNTIMES"), func(r rune) bool { return r == ',' }) {
+		name, root, _ := strings.Cut(kv, "=")
+		added[name] = root
+	}
+	return bootstrap.Discover(context.Background(), bootstrap.Options{DataDir: dir, Added: added, Timeout: 30 * time.Second})
 })
 
 var dataDir string
