@@ -24,9 +24,14 @@ unset AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION MAYFLY_CONFIG
 
 bold() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 show() { # prints a command as one would type it, and runs it
-	printf '$'
-	printf ' %s' "$@"
-	printf '\n'
+	local line='$' word
+	for word in "$@"; do
+		case $word in
+		*[!A-Za-z0-9_./:=@%-]*) line+=" '$word'" ;;
+		*) line+=" $word" ;;
+		esac
+	done
+	printf '%s\n' "$line"
 	"$@"
 }
 fail() {
@@ -101,7 +106,7 @@ binary=()
 if aws --version 2>&1 | grep -q '^aws-cli/2'; then binary=(--cli-binary-format raw-in-base64-out); fi
 for language in node python go; do
 	show aws lambda invoke --function-name "process-order-$language" --payload "file://examples/process-order-$language/event.json" \
-		${binary[@]+"${binary[@]}"} --query FunctionError --output text "$work/$language.json"
+		${binary[@]+"${binary[@]}"} "$work/$language.json"
 	cat "$work/$language.json"
 	echo
 	grep -q '"totalCents": \{0,1\}7453' "$work/$language.json" || fail "that is the wrong total"
@@ -121,7 +126,7 @@ bold "$calls calls at once"
 url=$(cat "$work/which.url")
 echo "\$ curl --parallel --parallel-max $calls '$url?hold=10000&n=[1-$calls]'"
 began=$(date +%s)
-curl -sS --fail --parallel --parallel-immediate --parallel-max "$calls" "$url?hold=10000&n=[1-$calls]" >"$work/instances" &
+curl -sS --fail --parallel --parallel-immediate --parallel-max "$calls" "$url?hold=10000&n=[1-$calls]" >"$work/instances" 2>"$work/curl.log" &
 client=$!
 most=0
 while kill -0 $client 2>/dev/null; do
@@ -129,21 +134,22 @@ while kill -0 $client 2>/dev/null; do
 	if [ "$now" -gt "$most" ]; then most=$now; fi
 	sleep 0.2
 done
-wait $client || fail "a call failed"
+wait $client || fail "a call failed: $(tail -n 3 "$work/curl.log")"
 answers=$(grep -c . "$work/instances")
 distinct=$(sort -u "$work/instances" | grep -c .)
 echo "$answers answers from $distinct instances, each held for 10 s, in $(($(date +%s) - began)) s; most alive at a time: $most"
 [ "$answers" = "$calls" ] && [ "$distinct" = "$calls" ] || fail "$calls calls at once should have had $calls instances"
 
 bold "Nobody calls: the instances go after $idle"
-for _ in $(seq 600); do
+shown=1000000
+for _ in $(seq 200); do
 	now=$(bin/mayfly ps --json | grep -c '"id":' || true)
-	if [ "$now" != "${shown:-}" ]; then
+	if [ "$now" = 0 ] || [ $((shown - now)) -ge 10 ]; then
 		echo "$now instances"
 		shown=$now
 	fi
 	if [ "$now" = 0 ]; then break; fi
-	sleep 0.1
+	sleep 0.3
 done
 [ "$now" = 0 ] || fail "instances are still there"
 

@@ -57,17 +57,17 @@ ones unless another is configured. The milliseconds are those of the log's REPOR
 }
 
 func printBill(cmd *cobra.Command, b meter.Bill) error {
-	row := func(day string, l meter.Line) []string {
+	row := func(day, function string, l meter.Line) []string {
 		return []string{
-			day, l.Function, l.Arch, strconv.FormatInt(l.Requests, 10), strconv.FormatInt(l.ColdStarts, 10), strconv.FormatInt(l.Errors, 10),
+			day, function, l.Arch, strconv.FormatInt(l.Requests, 10), strconv.FormatInt(l.ColdStarts, 10), strconv.FormatInt(l.Errors, 10),
 			strconv.FormatInt(l.BilledMS, 10), l.GBSeconds, l.RequestCost, l.ComputeCost, l.StorageCost, l.Cost,
 		}
 	}
 	rows := make([][]string, 0, len(b.Rows)+1)
 	for _, l := range b.Rows {
-		rows = append(rows, row(l.Day, l))
+		rows = append(rows, row(l.Day, l.Function, l))
 	}
-	rows = append(rows, row("TOTAL", b.Total))
+	rows = append(rows, row("TOTAL", "", b.Total))
 	heading := []string{"DAY", "FUNCTION", "ARCH", "REQUESTS", "COLD", "ERRORS", "BILLED MS", "GB-S", "REQUEST COST", "COMPUTE COST", "STORAGE COST", b.Currency}
 	if err := table(cmd.OutOrStdout(), heading, rows); err != nil {
 		return err

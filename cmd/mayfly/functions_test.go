@@ -150,7 +150,7 @@ func TestBill(t *testing.T) {
 	s := newFakeServer(t, map[string]answer{"GET /_mayfly/api/bill": {body: `{"prices":"AWS Lambda, us-east-1","currency":"USD","rows":[
 	{"day":"2026-11-22","function":"orders","arch":"x86_64","requests":3,"coldStarts":1,"errors":0,"billedMs":120,"gbSeconds":"0.015000",
 	 "requestCost":"0.0000006000","computeCost":"0.0000002500","storageCost":"0.0000000000","cost":"0.0000008500"}],
-	"total":{"day":"","function":"","arch":"","requests":3,"coldStarts":1,"errors":0,"billedMs":120,"gbSeconds":"0.015000",
+	"total":{"day":"","function":"total","arch":"","requests":3,"coldStarts":1,"errors":0,"billedMs":120,"gbSeconds":"0.015000",
 	 "requestCost":"0.0000006000","computeCost":"0.0000002500","storageCost":"0.0000000000","cost":"0.0000008500"},"idle":["report"]}`}})
 	got := run(t, "bill", "--from", "2026-11-01", "--to", "2026-11-30")
 	if got.err != nil {
