@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // pattern is a Java regular expression of a model, made to run on RE2. It matches whole strings.
@@ -26,7 +27,7 @@ var lookarounds = map[string][2]string{
 	`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: {`[a-z0-9][a-z0-9-]{1,61}[a-z0-9]`, `[\s\S]*--[\s\S]*`},
 }
 
-var javaUnicode = regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`)
+var javaUnicode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`) })
 
 func compilePattern(java string) (*pattern, error) {
 	parts, ok := lookarounds[java]
@@ -45,7 +46,7 @@ func compilePattern(java string) (*pattern, error) {
 }
 
 func compileWhole(java string) (*regexp.Regexp, error) {
-	return regexp.Compile(`\A(?:` + javaUnicode.ReplaceAllString(java, `\x{$1}`) + `)\z`)
+	return regexp.Compile(`\A(?:` + javaUnicode().ReplaceAllString(java, `\x{$1}`) + `)\z`)
 }
 
 // mustPattern panics on a pattern that RE2 does not know; the tests compile all patterns of all models.

@@ -48,6 +48,9 @@ func configuration(v *mayfly.Version, qualifier string) *lambdaapi.FunctionConfi
 		LastUpdateStatusReason:     text(v.LastUpdateReason),
 		LastUpdateStatusReasonCode: text(v.LastUpdateReasonCode),
 	}
+	if v.RuntimeMappedFrom != "" && v.StateReason == "" {
+		c.StateReason = awswire.Ptr("Runs on " + v.Runtime + ": a setting of this server maps " + v.RuntimeMappedFrom + " to it.")
+	}
 	if v.RuntimeVersionARN != "" {
 		c.RuntimeVersionConfig = &lambdaapi.RuntimeVersionConfig{RuntimeVersionArn: &v.RuntimeVersionARN}
 	}

@@ -140,6 +140,9 @@ func play(t *testing.T, h http.Handler, request string) string {
 	sort.Strings(names)
 	out := fmt.Sprintf("%d\n", w.Code)
 	for _, name := range names {
+		if name == "X-Amzn-Trace-Id" && r.Header.Get(name) == "" {
+			continue // random
+		}
 		out += name + ": " + strings.Join(w.Header()[name], ", ") + "\n"
 	}
 	return strings.TrimSpace(out + "\n" + w.Body.String())

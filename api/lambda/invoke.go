@@ -62,16 +62,17 @@ func (s *Service) invoke(w http.ResponseWriter, r *awswire.Request) error {
 	if err := invokable(v); err != nil {
 		return err
 	}
+	now := s.options.Now()
 	inv := &mayfly.Invocation{
 		RequestID:   r.ID,
 		Version:     v,
 		InvokedARN:  t.arn(),
 		Payload:     payload,
-		TraceID:     h.Get("X-Amzn-Trace-Id"),
+		TraceID:     traceID(h.Get("X-Amzn-Trace-Id"), now),
 		ClientCtx:   client,
 		WantLogTail: log == "Tail",
 		Source:      "api",
-		ReceivedAt:  s.options.Now(),
+		ReceivedAt:  now,
 	}
 	if kind == "Event" {
 		return s.invokeEvent(w, r, inv)
@@ -106,9 +107,7 @@ func writeResult(w http.ResponseWriter, result *mayfly.Result, inv *mayfly.Invoc
 		version = inv.Version.Version
 	}
 	h["X-Amz-Executed-Version"] = []string{version}
-	if inv.TraceID != "" {
-		h["X-Amzn-Trace-Id"] = []string{inv.TraceID}
-	}
+	h["X-Amzn-Trace-Id"] = []string{inv.TraceID}
 	if result.FunctionError != "" {
 		h["X-Amz-Function-Error"] = []string{result.FunctionError}
 	}
