@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,7 +180,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	}
 	i.api = runtimeapi.New(runtimeapi.Options{Log: p.log, MaxResponse: p.Limits.ResponseBytes, OnNext: i.onNext})
 	p.running.Go(func() {
-		if err := i.api.Serve(listener); err != nil {
+		if err := i.api.Serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
 			p.log.Warn("runtime api ended", "instance", id, "error", err)
 		}
 	})

@@ -130,10 +130,10 @@ func waitFor(t *testing.T, h *harness, n int, state string) {
 func TestIdleInstanceIsDestroyed(t *testing.T) {
 	h := newHarness(t, echo, func(o *Options) { o.IdleTimeout = 20 * time.Millisecond })
 	defer h.stop(t)
-	h.call(t, version("f"), "1")
-	waitFor(t, h, 0, "idle")
-	waitFor(t, h, 0, "finishing")
-	if n := h.total.Load(); n != 0 && len(h.Instances()) != 0 {
+	l, _ := h.call(t, version("f"), "1")
+	<-l.destroyed
+	h.running.Wait() // every goroutine of every instance
+	if n := len(h.Instances()); n != 0 || h.total.Load() != 0 || h.driver.live.Load() != 0 {
 		t.Errorf("%d instances after the idle time", n)
 	}
 }

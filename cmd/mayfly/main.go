@@ -11,12 +11,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"mayfly/sandbox/native"
 )
 
 // version is set at link time (-X main.version=…).
 var version = "dev"
 
 func main() {
+	if native.IsInit(os.Args) { // this process is a part of a sandbox, see sandbox/native
+		native.InitMain()
+	}
 	// The first SIGINT or SIGTERM ends the command's context, so that it can leave in order; the second one finds the
 	// default action again and kills.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
