@@ -9,8 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mayfly"
 )
+
+// errTaken says that somebody else on the machine uses an address of the pool, such as another Mayfly.
+var errTaken = errors.New("egress: address in use")
 
 // Lease is one sandbox's way out. It is safe for concurrent use.
 type Lease struct {
@@ -60,7 +65,13 @@ func (l *Lease) connect(ctx context.Context, ns *os.File) error {
 	if err := in.do(noIPv6(index), up(index), addAddr(index, l.addr), addNeighbour(index, gateway, hostMAC(l.addr)), defaultRoute(index)); err != nil {
 		return err
 	}
-	if err := l.m.host.do(noIPv6(l.index), up(l.index), addNeighbour(l.index, l.addr, sandboxMAC(l.addr)), routeTo(l.index, l.addr)); err != nil {
+	if err := l.m.host.do(noIPv6(l.index), up(l.index), addNeighbour(l.index, l.addr, sandboxMAC(l.addr))); err != nil {
+		return err
+	}
+	if err := l.m.host.do(routeTo(l.index, l.addr)); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("%w: %w", errTaken, err)
+		}
 		return err
 	}
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {

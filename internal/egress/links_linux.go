@@ -121,9 +121,9 @@ type header []byte
 func (h header) Len() int          { return len(h) }
 func (h header) Serialize() []byte { return h }
 
-// routeTo leads one address to a link.
+// routeTo leads one address to a link. It fails with EEXIST when the address is somebody else's.
 func routeTo(index int, a netip.Addr) request {
-	q, msg := newRoute()
+	q, msg := newRoute(unix.NLM_F_EXCL)
 	msg.Dst_len, msg.Scope = 32, unix.RT_SCOPE_LINK
 	q.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
 	q.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
@@ -132,15 +132,15 @@ func routeTo(index int, a netip.Addr) request {
 
 // defaultRoute leads everything to the gateway.
 func defaultRoute(index int) request {
-	q, msg := newRoute()
+	q, msg := newRoute(unix.NLM_F_REPLACE)
 	msg.Flags = unix.RTNH_F_ONLINK
 	q.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, gateway.AsSlice()))
 	q.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
 	return request{what: "add default route", msg: q}
 }
 
-func newRoute() (*nl.NetlinkRequest, *nl.RtMsg) {
-	q := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+func newRoute(flag int) (*nl.NetlinkRequest, *nl.RtMsg) {
+	q := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|flag)
 	msg := nl.NewRtMsg()
 	msg.Family, msg.Protocol = unix.AF_INET, unix.RTPROT_STATIC
 	q.AddData(msg)

@@ -45,13 +45,14 @@ func New(o Options) (*Manager, error) {
 	h := fnv.New32a()
 	h.Write([]byte(o.Name))
 	m := &Manager{o: o, dying: h.Sum32() | 1<<30, leases: make(map[netip.Addr]*Lease)}
+	m.next = h.Sum32() % (1 << (32 - o.Pool.Bits())) // so that several on one machine seldom meet
 	m.reaping.do = m.reap
 	return m, nil
 }
 
 // Sweep removes the links that an earlier process of the same name left behind, and its table. It reports how many links.
 func (m *Manager) Sweep() (int, error) {
-	var at netns.NsHandle = netns.None()
+	at := netns.None()
 	if m.o.NetNS != nil {
 		at = netns.NsHandle(m.o.NetNS.Fd())
 	}
@@ -214,6 +215,16 @@ func (m *Manager) Attach(ctx context.Context, id string, ns *os.File, p Policy) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	for try := 1; ; try++ {
+		l, err := m.attach(ctx, id, ns, p)
+		if try < 100 && errors.Is(err, errTaken) {
+			continue
+		}
+		return l, err
+	}
+}
+
+func (m *Manager) attach(ctx context.Context, id string, ns *os.File, p Policy) (*Lease, error) {
 	l := &Lease{m: m, id: id, policy: p}
 	m.mu.Lock()
 	err := m.start()
