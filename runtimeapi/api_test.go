@@ -507,8 +507,8 @@ func TestErrorCause(t *testing.T) {
 	f := newFixture(t, Options{})
 	res := f.running("id")
 	f.do("POST", invocationPath+"id/error", `{"errorMessage":"m","errorType":"T","errorCause":{"x":1}}`, "Content-Type", errorCauseType)
-	if r := <-res; string(r.Payload) != `{"errorMessage":"m","errorType":"T"}` || r.ContentType != "application/json" {
-		t.Errorf("got %s", r.Payload)
+	if r := <-res; string(r.Payload) != `{"errorMessage":"m","errorType":"T"}` || r.ContentType != "application/json" || r.Error.Type != "T" {
+		t.Errorf("got %s, %+v", r.Payload, r.Error)
 	}
 }
 

@@ -194,6 +194,7 @@ func (a *API) serveError(w http.ResponseWriter, r *http.Request, id string) {
 	case contentType == errorCauseType:
 		fe.Body, contentType = withoutCause(body), jsonType[0]
 	}
+	fe.complete()
 	a.finish(c, Response{Payload: fe.Body, Error: fe, ContentType: contentType})
 	if err != nil {
 		writeError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
@@ -221,6 +222,7 @@ func (a *API) serveInitError(w http.ResponseWriter, r *http.Request) {
 		body = errorJSON("Runtime.Unknown", "the runtime's init error could not be read")
 	}
 	fe := &FunctionError{Type: r.Header.Get(headerErrorType), Body: body}
+	fe.complete()
 	a.mu.Lock()
 	a.initErr = fe
 	c := a.call
@@ -271,6 +273,19 @@ func trailerError(r *http.Request) *FunctionError {
 		body = errorJSON(errorType, "Unknown application error occurred")
 	}
 	return &FunctionError{Type: errorType, Body: body}
+}
+
+// complete takes the type from the body when the header was missing: AWS's native clients do not send it.
+func (e *FunctionError) complete() {
+	if e.Type != "" {
+		return
+	}
+	var body struct {
+		Type string `json:"errorType"`
+	}
+	if json.Unmarshal(e.Body, &body) == nil {
+		e.Type = body.Type
+	}
 }
 
 // withoutCause strips the X-Ray cause from an error body of type errorCauseType; what is not such a body becomes the

@@ -1,6 +1,7 @@
 package bootstrap_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"mayfly/runtimeapi"
 )
@@ -112,11 +114,10 @@ func (i *instance) idleOrExited() bool {
 }
 
 func printable(b []byte) string {
-	s := string(b)
-	if strings.ContainsAny(s, "\x00\xff") {
-		return fmt.Sprintf("%q", s)
+	if !utf8.Valid(b) || bytes.ContainsRune(b, 0) {
+		return fmt.Sprintf("%q", b)
 	}
-	return s
+	return string(b)
 }
 
 func indented(log string) string {

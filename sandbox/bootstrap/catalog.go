@@ -37,7 +37,6 @@ type Runtime struct {
 	MappedFrom string
 
 	family family
-	shared string // folder of a shared libpython, relative to Root; "" when there is none
 }
 
 // family says which bootstrap a runtime uses.

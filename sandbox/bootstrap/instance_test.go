@@ -70,6 +70,7 @@ type instance struct {
 	exited chan struct{}
 	next   chan struct{}
 	n      int
+	addr   string // of the Runtime API
 }
 
 // start runs the handler of the code in codeDir.
@@ -115,14 +116,15 @@ func run(t *testing.T, inside *strings.Replacer, args, env []string, dir string)
 	}
 	go func() { _ = i.api.Serve(l) }()
 	t.Cleanup(i.api.Close)
+	i.addr = l.Addr().String()
 	for j := range args {
 		args[j] = inside.Replace(args[j])
 	}
 	i.cmd = exec.Command(args[0], args[1:]...)
+	i.cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + i.addr} // a later one in env wins
 	for _, kv := range env {
 		i.cmd.Env = append(i.cmd.Env, inside.Replace(kv))
 	}
-	i.cmd.Env = append(i.cmd.Env, "AWS_LAMBDA_RUNTIME_API="+l.Addr().String())
 	i.cmd.Dir = dir
 	i.cmd.Stdout = i.output
 	i.cmd.Stderr = i.output
@@ -155,14 +157,9 @@ func event(n int, payload string) runtimeapi.Event {
 func (i *instance) invoke(payload string) runtimeapi.Response {
 	i.t.Helper()
 	i.n++
-	return i.send(event(i.n, payload))
-}
-
-func (i *instance) send(ev runtimeapi.Event) runtimeapi.Response {
-	i.t.Helper()
 	ctx, cancel := context.WithTimeout(i.t.Context(), time.Minute)
 	defer cancel()
-	r, err := i.api.Invoke(ctx, ev)
+	r, err := i.api.Invoke(ctx, event(i.n, payload))
 	if err != nil {
 		i.t.Fatalf("invoke: %v\noutput: %s", err, i.output)
 	}

@@ -332,9 +332,6 @@ func (c candidate) runtime(f fact) (Runtime, error) {
 	if rel, err := filepath.Rel(rt.Root, rt.Path); err != nil || strings.HasPrefix(rel, "..") {
 		return Runtime{}, fmt.Errorf("%s is outside of %s", rt.Path, rt.Root)
 	}
-	if m, _ := filepath.Glob(filepath.Join(rt.Root, "lib", "libpython3*.so*")); len(m) > 0 {
-		rt.shared = "lib"
-	}
 	return rt, nil
 }
 

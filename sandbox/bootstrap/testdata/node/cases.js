@@ -124,3 +124,5 @@ exports.streamThrows = awslambda.streamifyResponse(async (event, stream) => {
   throw new Error('midway');
 });
 exports.streamSync = awslambda.streamifyResponse(() => {});
+
+exports.sized = async (event) => 'x'.repeat(event.size || event.length);

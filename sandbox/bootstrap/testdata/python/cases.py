@@ -172,3 +172,7 @@ def path(event, context):
 
 
 value = 42
+
+
+def sized(event, context):
+    return "x" * (len(event) if isinstance(event, str) else event["size"])
