@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -160,6 +161,99 @@ func TestManyDifferentStatements(t *testing.T) {
 	})
 	if err != nil || sum != 600*601/2 {
 		t.Errorf("sum %d, %v", sum, err)
+	}
+}
+
+func TestFullDiskHarmsOnlyTheOneThatFillsIt(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "mayfly.db"), sqlite.Options{})
+	ctx := t.Context()
+	exec := func(query string, args ...any) func(tx *store.Tx) error {
+		return func(tx *store.Tx) error {
+			_, err := tx.Exec(query, args...)
+			return err
+		}
+	}
+	if err := db.Update(ctx, exec(`CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)`)); err != nil {
+		t.Fatal(err)
+	}
+	var pages int
+	err := db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {
+			return err
+		}
+		// A disk with room for a few more pages.
+		return tx.QueryRow(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages+4)).Scan(&pages)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All gather behind the first, so that they are one group.
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := db.Update(ctx, func(*store.Tx) error {
+			once.Do(func() { close(inside) })
+			<-leave
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside
+	const n, big = 9, 4
+	errs := make([]error, n)
+	var queued sync.WaitGroup
+	queued.Add(n)
+	for i := range n {
+		wg.Go(func() {
+			size := 10
+			if i == big {
+				size = 1 << 20
+			}
+			queued.Done()
+			errs[i] = db.Update(ctx, exec(`INSERT INTO t (a, b) VALUES (?, ?)`, i, strings.Repeat("x", size)))
+		})
+	}
+	queued.Wait()
+	close(leave)
+	wg.Wait()
+	for i, err := range errs {
+		if (err != nil) != (i == big) {
+			t.Errorf("update %d: %v", i, err)
+		}
+	}
+	if mayfly.KindOf(errs[big]) != mayfly.KindUnavailable || !strings.Contains(errs[big].Error(), "full") {
+		t.Errorf("error %v", errs[big])
+	}
+	var rows int
+	err = db.View(ctx, func(tx *store.Tx) error { return tx.QueryRow(`SELECT COUNT(*) FROM t`).Scan(&rows) })
+	if err != nil || rows != n-1 {
+		t.Errorf("%d rows, %v; want %d", rows, err, n-1)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	// What durability and integrity rest on: a typing error in a pragma would be silent.
+	db := open(t, filepath.Join(t.TempDir(), "mayfly.db"), sqlite.Options{})
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+		read := func(tx *store.Tx) error {
+			var got string
+			if err := tx.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil {
+				return err
+			}
+			if got != want {
+				t.Errorf("%s is %s, want %s", pragma, got, want)
+			}
+			return nil
+		}
+		if err := db.Update(t.Context(), read); err != nil {
+			t.Error(err)
+		}
+		if err := db.View(t.Context(), read); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
