@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // runtimesOf returns the machine's runtimes whose names begin with prefix; without one the test is skipped.
-func runtimesOf(t *testing.T, prefix string) []bootstrap.Runtime {
+func runtimesOf(t testing.TB, prefix string) []bootstrap.Runtime {
 	t.Helper()
 	c, err := catalog()
 	if err != nil {
@@ -63,7 +63,7 @@ func runtimesOf(t *testing.T, prefix string) []bootstrap.Runtime {
 
 // instance is a runtime's process, without a sandbox: the paths inside one are replaced by those of the host.
 type instance struct {
-	t      *testing.T
+	t      testing.TB
 	api    *runtimeapi.API
 	cmd    *exec.Cmd
 	output *lines
@@ -74,7 +74,7 @@ type instance struct {
 }
 
 // start runs the handler of the code in codeDir.
-func start(t *testing.T, rt bootstrap.Runtime, codeDir, handler string, env ...string) *instance {
+func start(t testing.TB, rt bootstrap.Runtime, codeDir, handler string, env ...string) *instance {
 	t.Helper()
 	c, err := catalog()
 	if err != nil {
@@ -106,7 +106,7 @@ func functionEnv(handler string) []string {
 }
 
 // run starts a process that talks to a Runtime API of its own.
-func run(t *testing.T, inside *strings.Replacer, args, env []string, dir string) *instance {
+func run(t testing.TB, inside *strings.Replacer, args, env []string, dir string) *instance {
 	t.Helper()
 	i := &instance{t: t, output: &lines{}, exited: make(chan struct{}), next: make(chan struct{}, 1000)}
 	i.api = runtimeapi.New(runtimeapi.Options{OnNext: func() { i.next <- struct{}{} }})
