@@ -32,7 +32,7 @@ func (s *Service) urlTarget(r *awswire.Request, name string, qualifier *string) 
 
 // noURL words the lack of a URL as Lambda does.
 func noURL(err error) error {
-	if err != nil && mayfly.KindOf(err) == mayfly.KindNotFound {
+	if mayfly.KindOf(err) == mayfly.KindNotFound {
 		return mayfly.Errorf(mayfly.KindNotFound, "The resource you requested does not exist.")
 	}
 	return err

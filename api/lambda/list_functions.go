@@ -65,7 +65,7 @@ func (s *Service) allVersions(account, region, after string, size int) (page []*
 		}
 		previous = id.Name
 		versions, err := s.options.Functions.ListVersions(id)
-		if mayfly.KindOf(err) == mayfly.KindNotFound && err != nil {
+		if mayfly.KindOf(err) == mayfly.KindNotFound {
 			continue // deleted since the last page
 		}
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Service) tagged(r *awswire.Request, arn string) (*mayfly.Function, erro
 		return nil, err
 	}
 	f, err := s.options.Functions.Function(t.id)
-	if mayfly.KindOf(err) == mayfly.KindNotFound && err != nil {
+	if mayfly.KindOf(err) == mayfly.KindNotFound {
 		return nil, notFound(t)
 	}
 	return f, err
