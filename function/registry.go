@@ -165,11 +165,6 @@ func (r *Registry) List(account, region, after string, max int) (vs []*mayfly.Ve
 	return vs, next
 }
 
-// All calls fn with $LATEST of every function of every account, in no order.
-func (r *Registry) All(fn func(*mayfly.Version)) {
-	r.records.each(func(rec *record) { fn(rec.latest) })
-}
-
 // ListVersions returns the versions of a function, $LATEST first, then by number. Fails with KindNotFound.
 func (r *Registry) ListVersions(id mayfly.FunctionID) ([]*mayfly.Version, error) {
 	rec := r.records.get(id)

@@ -164,6 +164,73 @@ func TestManyDifferentStatements(t *testing.T) {
 	}
 }
 
+// group runs n updates in one transaction and returns how each ended.
+func group(t *testing.T, db store.DB, n int, fn func(i int, tx *store.Tx) error) []error {
+	t.Helper()
+	// All gather behind one that waits.
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var wg, queued sync.WaitGroup
+	wg.Go(func() {
+		err := db.Update(t.Context(), func(*store.Tx) error {
+			once.Do(func() { close(inside) })
+			<-leave
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside
+	errs := make([]error, n)
+	queued.Add(n)
+	for i := range n {
+		wg.Go(func() {
+			queued.Done()
+			errs[i] = db.Update(t.Context(), func(tx *store.Tx) error { return fn(i, tx) })
+		})
+	}
+	queued.Wait()
+	close(leave)
+	wg.Wait()
+	return errs
+}
+
+func TestLostTransactionIsRunAgainOneByOne(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "mayfly.db"), sqlite.Options{})
+	err := db.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`CREATE TABLE t (a BIGINT PRIMARY KEY)`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n, bad = 9, 4
+	errs := group(t, db, n, func(i int, tx *store.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO t (a) VALUES (?)`, i); err != nil {
+			return err
+		}
+		if i == bad {
+			// As SQLite itself does after some I/O errors.
+			_, err := tx.Exec(`ROLLBACK`)
+			return err
+		}
+		return nil
+	})
+	var rows int
+	err = db.View(t.Context(), func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM t WHERE a <> ?`, bad).Scan(&rows)
+	})
+	if err != nil || rows != n-1 {
+		t.Errorf("%d rows, %v; want %d", rows, err, n-1)
+	}
+	for i, err := range errs {
+		if (err != nil) != (i == bad) {
+			t.Errorf("update %d: %v", i, err)
+		}
+	}
+}
+
 func TestFullDiskHarmsOnlyTheOneThatFillsIt(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "mayfly.db"), sqlite.Options{})
 	ctx := t.Context()
@@ -187,38 +254,15 @@ func TestFullDiskHarmsOnlyTheOneThatFillsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// All gather behind the first, so that they are one group.
-	inside, leave := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		err := db.Update(ctx, func(*store.Tx) error {
-			once.Do(func() { close(inside) })
-			<-leave
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	<-inside
 	const n, big = 9, 4
-	errs := make([]error, n)
-	var queued sync.WaitGroup
-	queued.Add(n)
-	for i := range n {
-		wg.Go(func() {
-			size := 10
-			if i == big {
-				size = 1 << 20
-			}
-			queued.Done()
-			errs[i] = db.Update(ctx, exec(`INSERT INTO t (a, b) VALUES (?, ?)`, i, strings.Repeat("x", size)))
-		})
-	}
-	queued.Wait()
-	close(leave)
-	wg.Wait()
+	errs := group(t, db, n, func(i int, tx *store.Tx) error {
+		size := 10
+		if i == big {
+			size = 1 << 20
+		}
+		_, err := tx.Exec(`INSERT INTO t (a, b) VALUES (?, ?)`, i, strings.Repeat("x", size))
+		return err
+	})
 	for i, err := range errs {
 		if (err != nil) != (i == big) {
 			t.Errorf("update %d: %v", i, err)
