@@ -84,8 +84,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.Pool = DefaultPool
 	}
 	o.Pool = o.Pool.Masked()
-	if !o.Pool.Addr().Is4() || o.Pool.Bits() > 30 {
-		return o, mayfly.Errorf(mayfly.KindInvalid, "egress: %s cannot be the pool of addresses: give an IPv4 network of /30 or larger", o.Pool)
+	if !o.Pool.Addr().Is4() || o.Pool.Bits() > 30 || o.Pool.Bits() < 8 {
+		return o, mayfly.Errorf(mayfly.KindInvalid, "egress: %s cannot be the pool of addresses: give an IPv4 network from /8 to /30", o.Pool)
 	}
 	for _, p := range o.HostDeny {
 		if !p.Addr().Is4() {

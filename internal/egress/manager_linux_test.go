@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -374,4 +375,35 @@ func countFDs(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(fds)
+}
+
+// The relay takes queries on a sandbox's loopback address and asks from the host: a sandbox without any link can resolve.
+func TestRelayOutOfASandbox(t *testing.T) {
+	w := newWorld(t)
+	ns := newNS(t)
+	w.run(ns, "ip", "link", "set", "lo", "up")
+	up := upstream(t, answerWith("192.0.2.7"))
+	var pc net.PacketConn
+	err := within(ns, func() (err error) {
+		pc, err = net.ListenPacket("udp4", "127.0.0.1:53")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- ServeDNS(t.Context(), pc, []string{up}) }()
+	err = within(ns, func() error {
+		if a := query(t, "udp", "127.0.0.1:53", "inside.test."); len(a.Answer) != 1 {
+			t.Errorf("%v", a)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	pc.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
