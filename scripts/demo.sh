@@ -80,8 +80,9 @@ rm -rf "$data" "$work"
 mkdir -p "$(dirname "$data")" "$work"
 
 bold "A server, with everything under $data and an idle time of $idle instead of 15 minutes"
-echo "\$ mayfly serve --listen $listen --data $data --idle-timeout $idle"
-nohup bin/mayfly serve --listen "$listen" --data "$data" --idle-timeout "$idle" --isolation "$isolation" >"$log" 2>&1 </dev/null &
+serve=(bin/mayfly serve --listen "$listen" --data "$data" --idle-timeout "$idle" --isolation "$isolation")
+echo "\$ ${serve[*]}"
+nohup "${serve[@]}" >"$log" 2>&1 </dev/null &
 echo $! >"$pidfile"
 trap 'code=$?; if [ $code != 0 ]; then echo "demo: failed; the end of the log ($log):" >&2; tail -n 20 "$log" >&2; fi
 	if [ $code != 0 ] || [ "${DEMO_KEEP:-1}" = 0 ]; then stop; fi' EXIT
@@ -165,5 +166,5 @@ else
 	echo "  its own pages     $endpoint/_mayfly/"
 	echo "  aws command       AWS_ENDPOINT_URL=$endpoint AWS_ACCESS_KEY_ID=000000000000 AWS_SECRET_ACCESS_KEY=x aws lambda list-functions --region us-east-1"
 	echo "  its log           $log"
-	echo "  stop it           make demo-stop"
+	echo "  stop it           ${DEMO_DATA:+DEMO_DATA=$data }make demo-stop"
 fi
