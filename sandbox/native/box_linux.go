@@ -73,7 +73,11 @@ func (s *box) create(ctx context.Context) (err error) {
 		s.group = nil
 		return err
 	}
-	theirs, err := s.connect()
+	spawner, err := s.d.spawner()
+	if err != nil {
+		return err
+	}
+	theirs, err := s.connect(spawner.base)
 	if err != nil {
 		return err
 	}
@@ -81,7 +85,7 @@ func (s *box) create(ctx context.Context) (err error) {
 	if !unified {
 		groupFD = -1
 	}
-	pid, pidFD, err := s.d.spawner.spawn(s.uid, UIDsPerSandbox, theirs, groupFD)
+	pid, pidFD, err := spawner.spawn(s.uid, UIDsPerSandbox, theirs, groupFD)
 	unix.Close(theirs) // the init has its own by now: no copy may stay, or its end would not show
 	if err != nil {
 		return err
@@ -101,17 +105,17 @@ func (s *box) create(ctx context.Context) (err error) {
 		}
 		entrances = append(entrances, fd)
 	}
-	_, err = s.init.call(ctx, s.d.createProgram(len(entrances)), entrances...)
+	_, err = s.init.call(ctx, s.d.createProgram(len(entrances), spawner.masks), entrances...)
 	return err
 }
 
 // connect makes the control socket, starts reading this end, and returns the init's end.
-func (s *box) connect() (theirs int, err error) {
+func (s *box) connect(base uintptr) (theirs int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("socketpair: %w", err)
 	}
-	s.init, err = newControl(fds[0], s.d.spawner.base, s.ended, s.lost)
+	s.init, err = newControl(fds[0], base, s.ended, s.lost)
 	if err != nil {
 		unix.Close(fds[1])
 		return -1, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,11 @@ import (
 
 // Check looks whether this machine can make native sandboxes, without changing anything.
 func Check(context.Context) []Finding {
+	return append(requirements(), checkGroups(), checkEgress())
+}
+
+// requirements are what New refuses to do without. Control groups are not among them: opening them tells more.
+func requirements() []Finding {
 	return []Finding{checkUser(), checkKernel(), checkNamespaces(), checkSeccomp()}
 }
 
@@ -62,6 +68,47 @@ func checkSeccomp() Finding {
 	f := Finding{Name: "seccomp", OK: err == nil, Text: strings.TrimSpace(string(b))}
 	if !f.OK {
 		f.Text, f.Fix = "no system call filters", "use a kernel with CONFIG_SECCOMP_FILTER"
+	}
+	return f
+}
+
+// neededControllers are those a sandbox is limited by.
+var neededControllers = []string{"cpu", "memory", "pids"}
+
+func checkGroups() Finding {
+	f := Finding{Name: "control groups"}
+	if b, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		f.Text = "version 2, with " + strings.TrimSpace(string(b))
+		f.OK = true
+		for _, c := range neededControllers {
+			f.OK = f.OK && slices.Contains(strings.Fields(string(b)), c)
+		}
+	} else {
+		var found []string
+		for _, c := range neededControllers {
+			if st, err := os.Stat("/sys/fs/cgroup/" + c); err == nil && st.IsDir() {
+				found = append(found, c)
+			}
+		}
+		f.Text = "version 1, with " + strings.Join(found, " ")
+		f.OK = len(found) == len(neededControllers)
+	}
+	if !f.OK {
+		f.Fix = "mount the control groups " + strings.Join(neededControllers, ", ") + " below /sys/fs/cgroup, or set where they are mounted"
+	}
+	return f
+}
+
+// checkEgress looks for what functions need to reach the network. Both may be modules that the kernel loads on demand,
+// so their absence here is no proof; the finding is about the firewall tables only.
+func checkEgress() Finding {
+	f := Finding{Name: "outbound network", OK: true, Text: "IP forwarding is on"}
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	switch {
+	case err != nil:
+		f.OK, f.Text, f.Fix = false, "no IPv4 forwarding", "use a kernel with IPv4 and nftables, or set egress to none"
+	case strings.TrimSpace(string(b)) != "1":
+		f.Text = "IP forwarding is off; the first function with egress switches it on"
 	}
 	return f
 }

@@ -24,11 +24,15 @@ type Driver struct {
 	log     *slog.Logger
 	groups  *cgroup.Manager
 	ids     *ids
-	spawner *spawner
+	stage   string // where a spawner builds its root filesystem
 	net     *network
 	filter  []byte // seccomp program as the kernel reads it; nil for none
 	lastCap int
 	maxOpen uint64 // hard limit of open files that a function can get
+
+	spawnerMu sync.Mutex
+	shut      bool
+	current   *spawner
 
 	live   atomic.Int64
 	closed sync.Once
@@ -44,7 +48,7 @@ func New(o Options) (d *Driver, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range Check(context.Background()) {
+	for _, f := range requirements() {
 		if !f.OK {
 			return nil, mayfly.Errorf(mayfly.KindUnavailable, "native sandbox: %s: %s; %s (or use --isolation=none, which isolates nothing)", f.Name, f.Text, f.Fix)
 		}
@@ -74,12 +78,35 @@ func New(o Options) (d *Driver, err error) {
 	if d.net, err = newNetwork(o); err != nil {
 		return d, err
 	}
-	stage := filepath.Join(o.RunDir, "stage")
-	if err = os.MkdirAll(stage, 0o700); err != nil {
+	d.stage = filepath.Join(o.RunDir, "stage")
+	if err = os.MkdirAll(d.stage, 0o700); err != nil {
 		return d, fmt.Errorf("native sandbox: %w", err)
 	}
-	d.spawner, err = startSpawner(stage, o.Log)
+	_, err = d.spawner()
 	return d, err
+}
+
+// spawner returns the running spawner. One that ended, which only happens when somebody kills it, is replaced; the
+// sandboxes it made live on.
+func (d *Driver) spawner() (*spawner, error) {
+	d.spawnerMu.Lock()
+	defer d.spawnerMu.Unlock()
+	if d.shut {
+		return nil, mayfly.Errorf(mayfly.KindUnavailable, "native sandbox: the driver is closed")
+	}
+	if d.current != nil {
+		select {
+		case <-d.current.done:
+			d.current.close()
+		default:
+			return d.current, nil
+		}
+	}
+	s, err := startSpawner(d.stage, d.log)
+	if err == nil {
+		d.current = s
+	}
+	return s, err
 }
 
 // Name is "native".
@@ -130,9 +157,12 @@ func (d *Driver) Close() error {
 		if n := d.live.Load(); n > 0 {
 			errs = append(errs, fmt.Errorf("native sandbox: closed with %d sandboxes alive", n))
 		}
-		if d.spawner != nil {
-			d.spawner.close()
+		d.spawnerMu.Lock()
+		d.shut = true
+		if d.current != nil {
+			d.current.close()
 		}
+		d.spawnerMu.Unlock()
 		if d.net != nil {
 			errs = append(errs, d.net.close())
 		}

@@ -57,7 +57,8 @@ func attack(t *testing.T, d *native.Driver, words ...string) string {
 
 func try(t *testing.T, s sandbox.Sandbox, words ...string) (stdout, stderr string, exit mayfly.Exit) {
 	t.Helper()
-	return sandboxtest.Output(t, s, sandbox.Process{Args: exe(append([]string{"probe"}, words...)...), Dir: "/tmp"})
+	return sandboxtest.Output(t, s, sandbox.Process{Args: exe(append([]string{"probe"}, words...)...), Dir: "/tmp",
+		Env: []string{"GORACE=atexit_sleep_ms=0"}})
 }
 
 func refused(t *testing.T, what, out string) {

@@ -9,3 +9,6 @@ func (d *Driver) IDs() (first, last uint32) {
 
 // Group is the name of the driver's parent control group.
 func (d *Driver) Group() string { return d.opts.group() }
+
+// Spawner is the process id of the spawner.
+func (d *Driver) Spawner() int { return d.current.cmd.Process.Pid }

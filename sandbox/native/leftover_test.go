@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mayfly/sandbox"
 	"mayfly/sandbox/native"
 	"mayfly/sandbox/sandboxtest"
@@ -250,4 +252,31 @@ func TestKill(t *testing.T) {
 	if g := groups(t, group); len(g) > 0 {
 		t.Errorf("control groups: %v", g)
 	}
+}
+
+// TestSpawnerDies has a sandbox outlive the process that made it, and new ones come from another.
+func TestSpawnerDies(t *testing.T) {
+	d := newDriver(t, func(o *native.Options) { o.Log = slog.New(slog.DiscardHandler) })
+	s := create(t, d)
+	pid := d.Spawner()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the spawner is there", func() (bool, any) {
+		err := unix.Kill(pid, 0)
+		return err != nil, err
+	})
+	if out, stderr, e := try(t, s, "setuid"); out != "euid 993" {
+		t.Errorf("%s %s %+v", out, stderr, e)
+	}
+	eventually(t, "no new spawner", func() (bool, any) {
+		s, err := d.Create(context.Background(), "after")
+		if err != nil {
+			return false, err // noticed while the request was under way
+		}
+		if err := s.Destroy(context.Background()); err != nil {
+			t.Error(err)
+		}
+		return d.Spawner() != pid, d.Spawner()
+	})
 }

@@ -15,6 +15,11 @@ import (
 func (s *box) Listen(port int) (net.Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.listen(port)
+}
+
+// listen and listenPacket are for a caller that holds mu.
+func (s *box) listen(port int) (net.Listener, error) {
 	f, err := s.socket(unix.SOCK_STREAM, port)
 	if err != nil {
 		return nil, err

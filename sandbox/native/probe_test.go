@@ -74,6 +74,10 @@ var probes = map[string]func(args []string) (string, error){
 		c.Close()
 		return "connected", nil
 	},
+	"resolve": func(a []string) (string, error) {
+		addrs, err := net.LookupHost(a[0])
+		return fmt.Sprint(addrs), err
+	},
 	"call":   rawCall,
 	"setuid": func([]string) (string, error) { return fmt.Sprint("euid ", os.Geteuid()), nil },
 	"kill": func(a []string) (string, error) {

@@ -87,7 +87,7 @@ func startSpawner(stage string, log *slog.Logger) (*spawner, error) {
 		err := cmd.Wait()
 		s.mu.Lock()
 		if s.fd >= 0 {
-			log.Error("sandbox spawner ended: no new sandbox can start until the server is restarted", "error", err)
+			log.Error("the sandbox spawner ended; the next sandbox starts another", "error", err)
 		}
 		s.mu.Unlock()
 		close(s.done)

@@ -29,7 +29,7 @@ func tmpOptions(bytes int64) string {
 
 // createProgram makes the namespaces and the root filesystem. It comes with descriptors of the v1 control groups' task
 // files.
-func (d *Driver) createProgram(entrances int) *program {
+func (d *Driver) createProgram(entrances int, masks []string) *program {
 	p := &program{}
 	zero := p.str("0")
 	for i := range entrances {
@@ -58,7 +58,7 @@ func (d *Driver) createProgram(entrances int) *program {
 	p.mount("proc", root+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 	p.mount(root+"/proc/sys", root+"/proc/sys", "", unix.MS_BIND, "")
 	p.mount("", root+"/proc/sys", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-	for _, m := range d.spawner.masks {
+	for _, m := range masks {
 		over := root + "/dev/null"
 		if strings.HasSuffix(m, "/") {
 			over = root + "/mnt" // empty and read-only
