@@ -132,10 +132,6 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 		return nil, err
 	}
 	launch := p.Runtimes.Launch(rt, v.Handler)
-	code, err := p.Code.CodeDir(v)
-	if err != nil {
-		return nil, err
-	}
 	egress := p.Egress
 	if v.Egress != "" {
 		if egress, err = sandbox.ParseEgress(v.Egress); err != nil {
@@ -167,6 +163,10 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 		}
 	}()
 
+	code, err := p.Code.CodeDir(v) // from here on InUse keeps it
+	if err != nil {
+		return nil, err
+	}
 	base := telemetry.Line{Function: v.ID, Stream: i.stream}
 	if i.logs, err = newLogPipe(base, p.emitCounted, p.now); err != nil {
 		return nil, err
@@ -258,17 +258,24 @@ func (i *Instance) awaitInit(limit time.Duration) bool {
 				continue
 			}
 			i.initTime = i.pool.now().Sub(began)
-			i.failure = &failure{status: "error", errorType: fe.Type, body: fe.Body, why: reasonInit}
-			return i.become(busy)
+			return i.failInit(&failure{status: "error", errorType: fe.Type, body: fe.Body, why: reasonInit})
 		case <-i.box.Done():
 			i.initTime = i.pool.now().Sub(began)
-			i.failure = i.exitFailure()
-			return i.become(busy)
+			return i.failInit(i.exitFailure())
 		case <-timeout.C:
 			i.initTime = i.pool.now().Sub(began)
 			return false
 		}
 	}
+}
+
+// failInit makes the failure of the init phase the answer of the instance's only invocation.
+func (i *Instance) failInit(f *failure) bool {
+	i.failure = f
+	i.report(func() string {
+		return initReportLine(i.version, i.initTime, f.status, f.errorType, i.pool.now())
+	})
+	return i.become(busy)
 }
 
 func (i *Instance) become(s state) bool {
@@ -356,7 +363,7 @@ func (l *Lease) Invoke(inv *mayfly.Invocation) *Outcome {
 	i.invocations.Add(1)
 	began := i.pool.now()
 	i.logs.mark(func() {
-		i.logs.begin(inv.RequestID)
+		i.logs.begin(inv.RequestID, i.failure != nil)
 		i.logs.platform(startLine(v, inv.RequestID, began))
 	})
 
@@ -470,11 +477,11 @@ func (i *Instance) finish(l *Lease, inv *mayfly.Invocation, out *Outcome, took t
 	u.BilledMS = meter.BilledMS(u.InitTime, u.Duration)
 	out.Result.Phases = phases
 
-	if f != nil {
-		i.kill() // so that all it printed is in the log before REPORT
-	}
 	if usage, err := i.box.Usage(); err == nil {
 		u.MaxMemoryMB = min(int((usage.PeakMemoryBytes+1<<20-1)>>20), v.MemoryMB)
+	}
+	if f != nil {
+		i.kill() // so that all it printed is in the log before REPORT
 	}
 	if u.ErrorType == "Runtime.OutOfMemory" {
 		u.MaxMemoryMB = v.MemoryMB

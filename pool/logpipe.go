@@ -59,11 +59,14 @@ func (p *logPipe) mark(fn func()) bool {
 	return true
 }
 
-// begin starts an invocation's part of the log. Called from a mark.
-func (p *logPipe) begin(requestID string) {
+// begin starts an invocation's part of the log. What was printed before belongs to it only when it says why the init
+// phase failed. Called from a mark.
+func (p *logPipe) begin(requestID string, initFailed bool) {
 	p.flushPartial()
 	p.requestID = requestID
-	p.tail = p.tail[:0]
+	if !initFailed {
+		p.tail = p.tail[:0]
+	}
 }
 
 // end returns the last bytes of the invocation's part. Called from a mark.
@@ -175,9 +178,6 @@ func (p *logPipe) line(b []byte) {
 	l := p.base
 	l.Time, l.RequestID, l.Message = p.now(), p.requestID, string(b)
 	p.emit(l)
-	if p.requestID == "" {
-		return
-	}
 	p.tail = append(append(p.tail, b...), '\n')
 	if len(p.tail) > 4*tailBytes {
 		p.tail = append(p.tail[:0], p.tail[len(p.tail)-tailBytes:]...)

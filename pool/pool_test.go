@@ -227,6 +227,15 @@ func TestInitErrorIsTheAnswer(t *testing.T) {
 	if string(out.Result.Payload) != body || out.Result.FunctionError != "Unhandled" {
 		t.Errorf("got %s", out.Result.Payload)
 	}
+	if out.Usage.MaxMemoryMB != 40 {
+		t.Errorf("memory %d MB was read after the sandbox had gone", out.Usage.MaxMemoryMB)
+	}
+	tail := string(out.Result.LogTail)
+	for _, want := range []string{"cannot import\n", "Phase: init\tStatus: error\tError Type: ", "START RequestId: req-1"} {
+		if !strings.Contains(tail, want) {
+			t.Errorf("tail lacks %q:\n%s", want, tail)
+		}
+	}
 }
 
 func TestCrashOfAnIdleInstanceIsNoticed(t *testing.T) {

@@ -18,8 +18,6 @@ type RouterOptions struct {
 	Region   string        // for requests that name none; default us-east-1
 	Account  string        // default 000000000000
 
-	// FunctionURL serves hosts of the form ID.lambda-url.REGION.DOMAIN; nil when there are none.
-	FunctionURL http.Handler
 	// NewRequestID makes request ids; default random UUIDs.
 	NewRequestID func() string
 	Log          *slog.Logger
@@ -58,10 +56,6 @@ func NewRouter(o RouterOptions) *Router {
 
 // ServeHTTP implements http.Handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	if rt.options.FunctionURL != nil && IsFunctionURLHost(hr.Host) {
-		rt.options.FunctionURL.ServeHTTP(w, hr)
-		return
-	}
 	r := &Request{HTTP: hr, ID: rt.options.NewRequestID(), limit: BodyLimit{Bytes: DefaultBodyLimit}}
 	w.Header()["X-Amzn-Requestid"] = []string{r.ID}
 	defer rt.recover(w, r)
@@ -217,11 +211,6 @@ func isLambdaPath(path string) bool {
 	return true
 }
 
-// IsFunctionURLHost tells whether a host is a function URL's: ID.lambda-url.REGION.DOMAIN, with or without a port.
-func IsFunctionURLHost(host string) bool {
-	_, rest, ok := strings.Cut(host, ".")
-	return ok && strings.HasPrefix(rest, "lambda-url.")
-}
 
 func operationOfTarget(target string) string {
 	_, name, _ := strings.Cut(target, ".")

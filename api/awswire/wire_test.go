@@ -62,8 +62,7 @@ func newRouter(t *testing.T, auth awswire.Authenticator) (http.Handler, *awswire
 		return &stsapi.GetCallerIdentityResponse{Account: awswire.Ptr(r.Account())}, nil
 	})
 	return awswire.NewRouter(awswire.RouterOptions{Services: []awswire.ServiceHandler{lambda, iam, sts}, Auth: auth,
-		NewRequestID: func() string { return requestID },
-		FunctionURL:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "url") })}), seen
+		NewRequestID: func() string { return requestID }}), seen
 }
 
 func scope(service string) http.Header {
@@ -121,7 +120,6 @@ func TestRoutes(t *testing.T) {
 			`<Error><Code>UnknownServiceException</Code><Message>Mayfly does not serve the service &#34;s3&#34;, which the credential scope names; it serves iam, lambda, sts.</Message><RequestId>` + requestID + `</RequestId></Error>`},
 		{"nothing to go by", "GET", "http://x/", "", nil, 404,
 			`{"message":"Mayfly does not serve GET /, which names no service by signature, X-Amz-Target, host or path; it serves iam, lambda, sts."}`},
-		{"function URL", "GET", "http://abc.lambda-url.us-east-1.localhost:4566/2015-03-31/functions", "", nil, 200, "url"},
 		{"iam by scope", "POST", "http://x/", "Action=CreateRole&Version=2010-05-08&RoleName=r&AssumeRolePolicyDocument=%7B%7D&Description=a%26b&Tags.member.2.Key=k2&Tags.member.2.Value=&Tags.member.1.Key=k1&Tags.member.1.Value=v1", scope("iam"), 200,
 			`<CreateRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><CreateRoleResult><Role><CreateDate>2026-01-02T03:04:05Z</CreateDate><Description>a&amp;b</Description><RoleName>r</RoleName><Tags><member><Key>k1</Key><Value>v1</Value></member><member><Key>k2</Key><Value></Value></member></Tags></Role></CreateRoleResult><ResponseMetadata><RequestId>` + requestID + `</RequestId></ResponseMetadata></CreateRoleResponse>`},
 		{"no output", "POST", "http://iam.amazonaws.com/", "Action=DeleteRole&Version=2010-05-08&RoleName=r", form, 200,

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -76,6 +78,7 @@ type server struct {
 	registry *function.Registry
 	identity *identity.Service
 	logs     *telemetry.LogStore
+	metrics  *telemetry.Metrics
 	journal  *meter.Journal
 	driver   sandbox.Driver
 	runtimes *bootstrap.Catalog
@@ -86,6 +89,8 @@ type server struct {
 	front    *http.Server  // for clients outside
 	inner    *http.Server  // for functions, on a listener inside each sandbox
 	linkKey  []byte        // signs links to code packages
+	collect  *time.Timer   // fires once functions have been left alone for a while after a change
+	rounds   atomic.Int32  // of collecting still to do
 	closing  chan struct{} // closed when the server begins to stop
 }
 
@@ -170,7 +175,8 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.registry, err = function.Open(ctx, function.Options{DB: s.db, Blobs: blobs, CodeDir: filepath.Join(c.data, "code"), Limits: limits, Log: log})
+	s.registry, err = function.Open(ctx, function.Options{DB: s.db, Blobs: blobs, CodeDir: filepath.Join(c.data, "code"),
+		CollectGrace: collectGrace, Limits: limits, Log: log})
 	if err != nil {
 		return err
 	}
@@ -178,21 +184,23 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 		return err
 	}
 	s.journal = meter.OpenJournal(meter.JournalOptions{DB: s.db, Log: log})
-	metrics := telemetry.NewMetrics()
+	s.metrics = telemetry.NewMetrics()
 
 	s.pool = pool.New(pool.Options{
-		Driver: s.driver, Runtimes: s.runtimes, Code: s.registry, Metrics: metrics, Log: log, Limits: limits,
+		Driver: s.driver, Runtimes: s.runtimes, Code: s.registry, Metrics: s.metrics, Log: log, Limits: limits,
 		IdleTimeout: c.idleTimeout, Egress: c.policy,
 		Emit: s.logs.Append, Record: s.journal.Record, Credentials: s.credentials,
 		FrontDoor: func(l net.Listener) { _ = s.inner.Serve(l) }, // ends with the sandbox's listener
 	})
+	s.collect = time.AfterFunc(collectAfter, s.collectCode)
+	s.collectLater()
 	s.registry.OnChange(s.changed)
-	s.invoker = invoke.New(invoke.Options{Pool: s.pool, Metrics: metrics, Limits: limits, Log: log})
+	s.invoker = invoke.New(invoke.Options{Pool: s.pool, Metrics: s.metrics, Limits: limits, Log: log})
 
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return fmt.Errorf("%w; is another Mayfly running? choose another address with --listen", err)
 	}
-	s.serveHTTP(version, limits, prices, metrics)
+	s.serveHTTP(version, limits, prices)
 	return nil
 }
 
@@ -203,8 +211,33 @@ func openDriver(c *config, log *slog.Logger) (sandbox.Driver, error) {
 	return native.New(native.Options{DataDir: c.data, Log: log, CgroupRoot: c.cgroupRoot, UIDBase: c.uidBase, Resolvers: c.resolvers})
 }
 
-// changed retires the instances that no longer run what the registry says, and the code that nobody needs.
+// collectAfter is how long after the last change unused packages are looked for. It takes two rounds: the first notes
+// what is unused, the second removes what still is.
+const (
+	collectAfter = time.Minute
+	collectGrace = 5 * time.Minute
+)
+
+func (s *server) collectLater() {
+	s.rounds.Store(2)
+	s.collect.Reset(collectAfter)
+}
+
+func (s *server) collectCode() {
+	if err := s.registry.Collect(context.Background(), s.pool.InUse); err != nil {
+		s.log.Warn("unused code packages cannot be removed", "error", err)
+	}
+	if s.rounds.Add(-1) > 0 {
+		s.collect.Reset(collectGrace + time.Second)
+	}
+}
+
+// changed retires the instances that no longer run what the registry says.
 func (s *server) changed(id mayfly.FunctionID) {
+	s.collectLater()
+	if _, err := s.registry.Function(id); mayfly.KindOf(err) == mayfly.KindNotFound && err != nil {
+		s.metrics.Forget(id.Name)
+	}
 	s.pool.Drop(id, func(version, revision string) bool {
 		v, err := s.registry.Lookup(id, version)
 		return err == nil && v.RevisionID == revision
@@ -234,6 +267,9 @@ func (s *server) close() error {
 		add("front door", s.front.Close())
 	} else if s.listener != nil {
 		add("listener", s.listener.Close())
+	}
+	if s.collect != nil {
+		s.collect.Stop()
 	}
 	if s.pool != nil { // every instance goes: processes, control groups, mounts, namespaces
 		add("instances", s.pool.Close())
@@ -276,7 +312,7 @@ func (s *server) drain() {
 
 // serveHTTP puts the front door together: Mayfly's own pages by path, function URLs by host or path, and everything else
 // to the AWS services.
-func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.Book, metrics *telemetry.Metrics) {
+func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.Book) {
 	c := s.config
 	s.auth = sigv4.NewAuthenticator(sigv4.Options{Source: s.identity, Account: c.account, Log: s.log,
 		Trusted: func(r *http.Request) bool { return !fromSandbox(r) && sigv4.Loopback(r) }})
@@ -287,24 +323,27 @@ func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.B
 	})
 	router := awswire.NewRouter(awswire.RouterOptions{
 		Services: []awswire.ServiceHandler{functions, iam.New(iam.Options{Identity: s.identity, Log: s.log}), sts.New(sts.Options{Identity: s.identity, Log: s.log})},
-		Auth:     s.auth, Region: c.region, Account: c.account, FunctionURL: http.HandlerFunc(urls.ServeURL), Log: s.log,
+		Auth:     s.auth, Region: c.region, Account: c.account, Log: s.log,
 	})
 	pages := console.New(console.Options{
 		Version: version, Account: c.account, Region: c.region, Functions: s.registry, Journal: s.journal, Prices: prices,
-		Pool: s.pool, Runtimes: s.runtimes, Logs: s.logs, Metrics: metrics, Log: s.log, Isolation: c.isolation,
+		Pool: s.pool, Runtimes: s.runtimes, Logs: s.logs, Metrics: s.metrics, Log: s.log, Isolation: c.isolation,
 		Guard: s.guard, Closing: s.closing,
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/_mayfly/", pages)
+	mux.Handle(console.Prefix, pages)
 	mux.Handle(lambda.CodePath, functions.CodeHandler())
-	mux.HandleFunc("/_mayfly/url/", urls.ServeURL)
 	door := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// ServeMux cleans paths by redirect, which no AWS client expects: only Mayfly's own paths go through it.
-		if len(r.URL.Path) >= len(console.Prefix) && r.URL.Path[:len(console.Prefix)] == console.Prefix && !awswire.IsFunctionURLHost(r.Host) {
+		// ServeMux cleans paths by redirect, which AWS clients and functions do not expect: only Mayfly's own pages go
+		// through it.
+		switch {
+		case urls.Match(r):
+			urls.ServeURL(w, r)
+		case strings.HasPrefix(r.URL.Path, console.Prefix):
 			mux.ServeHTTP(w, r)
-			return
+		default:
+			router.ServeHTTP(w, r)
 		}
-		router.ServeHTTP(w, r)
 	})
 	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	s.front = &http.Server{Handler: door, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 3 * time.Minute, ErrorLog: errorLog}
