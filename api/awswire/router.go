@@ -211,7 +211,6 @@ func isLambdaPath(path string) bool {
 	return true
 }
 
-
 func operationOfTarget(target string) string {
 	_, name, _ := strings.Cut(target, ".")
 	return name
