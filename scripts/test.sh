@@ -21,7 +21,7 @@ tools() {
 # All packages but the black-box tests, which run a built server and gain nothing from the race detector.
 unit() {
 	go list ./... | grep -v -e '^mayfly/conformance' -e '^mayfly/bench' |
-		xargs go tool gotestsum --format pkgname --hide-summary=output -- -race -timeout 10m
+		xargs go tool gotestsum --format pkgname -- -race -timeout 10m
 }
 
 blackbox() {
@@ -29,7 +29,7 @@ blackbox() {
 	packages=$(go list ./conformance/... ./bench/... 2>/dev/null)
 	if [ -z "$packages" ]; then return 0; fi
 	# shellcheck disable=SC2086 # a list of words
-	go tool gotestsum --format pkgname --hide-summary=output -- -timeout 15m $packages
+	go tool gotestsum --format pkgname -- -timeout 15m $packages
 }
 
 examples() {

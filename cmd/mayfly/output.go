@@ -39,7 +39,9 @@ func addJSONFlag(cmd *cobra.Command, to *bool) {
 // took. On a terminal the line counts the seconds.
 func step(w io.Writer, what string, do func() error) error {
 	p := &stepLine{w: w, what: what, terminal: isTerminal(w), began: time.Now()}
+	p.mu.Lock() // tick uses the timer
 	p.timer = time.AfterFunc(time.Second, p.tick)
+	p.mu.Unlock()
 	err := do()
 	p.finish(err)
 	return err
