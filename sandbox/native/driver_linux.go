@@ -49,8 +49,8 @@ func New(o Options) (d *Driver, err error) {
 		return nil, err
 	}
 	for _, f := range requirements() {
-		if !f.OK {
-			return nil, mayfly.Errorf(mayfly.KindUnavailable, "native sandbox: %s: %s; %s (or use --isolation=none, which isolates nothing)", f.Name, f.Text, f.Fix)
+		if !f.ok {
+			return nil, mayfly.Errorf(mayfly.KindUnavailable, "native sandbox: %s: %s; %s (or use --isolation=none, which isolates nothing)", f.name, f.text, f.fix)
 		}
 	}
 	d = &Driver{opts: o, log: o.Log}

@@ -3,8 +3,6 @@
 package native
 
 import (
-	"context"
-
 	"mayfly"
 	"mayfly/sandbox"
 )
@@ -22,8 +20,3 @@ func IsInit([]string) bool { return false }
 
 // InitMain does nothing where there are no native sandboxes.
 func InitMain() {}
-
-// Check reports that there are no native sandboxes.
-func Check(context.Context) []Finding {
-	return []Finding{{Name: "operating system", Text: "native sandboxes need Linux", Fix: "use --isolation=none for development"}}
-}

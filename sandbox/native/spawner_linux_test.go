@@ -136,9 +136,9 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	for _, f := range Check(context.Background()) {
-		if f.Name == "" || f.Text == "" || !f.OK && f.Fix == "" {
+func TestRequirements(t *testing.T) {
+	for _, f := range requirements() {
+		if f.name == "" || f.text == "" || !f.ok && f.fix == "" {
 			t.Errorf("%+v", f)
 		}
 	}
