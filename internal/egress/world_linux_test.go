@@ -33,6 +33,12 @@ type world struct {
 	host, internet *os.File
 	seen           *recorder // by the internet
 	seenHost       *recorder // by the host
+	servers        *[]server
+}
+
+type server struct {
+	ns   *os.File
+	addr string
 }
 
 const port = "7777"
@@ -45,7 +51,7 @@ func newWorld(t testing.TB) *world {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("needs the ip command (iproute2) to set up namespaces")
 	}
-	w := &world{t: t, host: newNS(t), internet: newNS(t)}
+	w := &world{t: t, host: newNS(t), internet: newNS(t), servers: new([]server)}
 	for _, ns := range []*os.File{w.host, w.internet} {
 		w.run(ns, "sh", "-c", "! [ -d /proc/sys/net/ipv6 ] || echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6")
 	}
@@ -57,6 +63,8 @@ func newWorld(t testing.TB) *world {
 	w.run(w.host, "ip", "link", "set", "up0", "up")
 	w.run(w.internet, "ip", "addr", "add", "5.5.5.2/24", "dev", "net0")
 	w.run(w.internet, "ip", "link", "set", "net0", "up")
+	w.awaitUp(w.host, "up0")
+	w.awaitUp(w.internet, "net0")
 	w.run(w.host, "ip", "route", "add", "default", "via", "5.5.5.2")
 	out := []string{"8.8.8.8", "1.1.1.1", "10.9.9.9", "192.168.5.5", "169.254.169.254"}
 	for _, a := range out {
@@ -65,6 +73,25 @@ func newWorld(t testing.TB) *world {
 	w.seen = w.serve(w.internet, append(out, "5.5.5.2")...)
 	w.seenHost = w.serve(w.host, "5.5.5.1", "10.7.0.1")
 	return w
+}
+
+// awaitUp waits until a link takes packets.
+func (w *world) awaitUp(ns *os.File, link string) {
+	w.t.Helper()
+	r, err := openRtnl(ns)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.close()
+	index, err := r.index(link)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for up := false; !up; {
+		if err := r.do(operational(index, &up)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // newNS makes a network namespace that lives until the test ends.
@@ -137,6 +164,7 @@ func (w *world) serveAt(ns *os.File, addr string, r *recorder) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	*w.servers = append(*w.servers, server{ns, addr})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		buf := make([]byte, 1500)
@@ -253,7 +281,7 @@ func send(ns *os.File, from, to, payload string) (net.Conn, error) {
 }
 
 // arrives tells whether a datagram gets from a sandbox to an address. It waits for no time-out: the way is a queue, so a
-// datagram to an address that is reached, sent afterwards, tells when the first one would have been there.
+// datagram to an address that is reached, sent afterwards, tells when the first one has been where it was going.
 func (w *world) arrives(ns *os.File, from, to, reached string) bool {
 	w.t.Helper()
 	payload := fmt.Sprintf("%s>%s %s", from, to, testName())
@@ -262,21 +290,36 @@ func (w *world) arrives(ns *os.File, from, to, reached string) bool {
 	} else if c != nil {
 		c.Close()
 	}
-	c, err := send(ns, "", reached, "fence "+payload)
+	if got := w.answered(ns, reached, "fence "+payload); got != "5.5.5.1" && !strings.HasPrefix(reached, "10.7.") {
+		w.t.Errorf("%s sees the sandbox as %s, want the host's address", reached, got)
+	}
+	w.settle()
+	_, a := w.seen.get(payload)
+	_, b := w.seenHost.get(payload)
+	return a || b
+}
+
+// answered sends a datagram and returns the answer.
+func (w *world) answered(ns *os.File, to, payload string) string {
+	w.t.Helper()
+	c, err := send(ns, "", to, payload)
 	if err != nil {
-		w.t.Fatalf("send to %s: %v", reached, err)
+		w.t.Fatalf("send to %s: %v", to, err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(30 * time.Second))
 	answer := make([]byte, 100)
 	n, err := c.Read(answer)
 	if err != nil {
-		w.t.Fatalf("%s, asked after %s, does not answer: %v", reached, to, err)
+		w.t.Fatalf("%s does not answer: %v", to, err)
 	}
-	if got := string(answer[:n]); got != "5.5.5.1" && !strings.HasPrefix(reached, "10.7.") {
-		w.t.Errorf("%s sees the sandbox as %s, want the host's address", reached, got)
+	return string(answer[:n])
+}
+
+// settle returns once every server has read what had come to it.
+func (w *world) settle() {
+	w.t.Helper()
+	for _, s := range *w.servers {
+		w.answered(s.ns, s.addr, "settle")
 	}
-	_, a := w.seen.get(payload)
-	_, b := w.seenHost.get(payload)
-	return a || b
 }
