@@ -28,8 +28,9 @@ blackbox() {
 	local packages
 	packages=$(go list ./conformance/... ./bench/... 2>/dev/null)
 	if [ -z "$packages" ]; then return 0; fi
+	make build
 	# shellcheck disable=SC2086 # a list of words
-	go tool gotestsum --format pkgname -- -timeout 15m $packages
+	MAYFLY_BINARY=$PWD/bin/mayfly MAYFLY_LEAK_N=10000 go tool gotestsum --format pkgname -- -timeout 15m $packages
 }
 
 examples() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -48,6 +49,9 @@ func newLogsCommand() *cobra.Command {
 			}
 			if follow && cmd.Context().Err() != nil {
 				return nil // Ctrl-C is how following ends
+			}
+			if follow && err == nil {
+				return errors.New("the server ended the log: it is stopping, or was restarted")
 			}
 			return err
 		},
