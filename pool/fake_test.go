@@ -71,8 +71,15 @@ func (b *fakeBox) Bind(context.Context, sandbox.Binding) error { return nil }
 func (b *fakeBox) SetCPU(m int) error                          { b.cpu.Store(int64(m)); return nil }
 func (b *fakeBox) Done() <-chan struct{}                       { return b.done }
 func (b *fakeBox) Exit() mayfly.Exit                           { return b.exit }
-func (b *fakeBox) Usage() (sandbox.Usage, error) {
 	return sandbox.Usage{PeakMemoryBytes: 40 << 20}, nil
+}
+func (b *fakeBox) Usage() (sandbox.Usage, error) {
+	select {
+	case <-b.killed:
+		return sandbox.Usage{}, errors.New("the control group is gone")
+	default:
+		return sandbox.Usage{PeakMemoryBytes: 40 << 20}, nil
+	}
 }
 func (b *fakeBox) Start(_ context.Context, p sandbox.Process) error {
 	go func() {
@@ -240,6 +247,12 @@ func (h *harness) stop(t *testing.T) {
 	if n := len(h.Instances()); n != 0 {
 		t.Errorf("%d instances left after Close", n)
 	}
+}
+
+func (h *harness) recorded(n int) mayfly.Usage {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.usages[n]
 }
 
 func version(name string) *mayfly.Version {

@@ -185,6 +185,11 @@ func (g *group) take(ctx context.Context) *Instance {
 		i := g.idle[len(g.idle)-1]
 		g.idle = g.idle[:len(g.idle)-1]
 		i.idleTimer.Stop()
+		if i.ended() { // it crashed a moment ago, and watch has not seen it yet
+			i.to(dead)
+			go i.destroy(reasonCrash)
+			continue
+		}
 		if i.to(busy) {
 			g.mu.Unlock()
 			return i

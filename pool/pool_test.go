@@ -43,7 +43,7 @@ func TestLogHasPlatformLinesInPlace(t *testing.T) {
 			t.Errorf("line %d is %q, want %q…", i, lines[i], prefix)
 		}
 	}
-	if want := fmt.Sprintf("\tBilled Duration: %d ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\tInit Duration: ", h.usages[0].BilledMS); !strings.Contains(lines[3], want) {
+	if want := fmt.Sprintf("\tBilled Duration: %d ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\tInit Duration: ", h.recorded(0).BilledMS); !strings.Contains(lines[3], want) {
 		t.Errorf("REPORT %q does not state what was recorded: %q", lines[3], want)
 	}
 }
@@ -227,8 +227,8 @@ func TestInitErrorIsTheAnswer(t *testing.T) {
 	if string(out.Result.Payload) != body || out.Result.FunctionError != "Unhandled" {
 		t.Errorf("got %s", out.Result.Payload)
 	}
-	if out.Usage.MaxMemoryMB != 40 {
-		t.Errorf("memory %d MB was read after the sandbox had gone", out.Usage.MaxMemoryMB)
+	if got := h.recorded(0).MaxMemoryMB; got != 40 {
+		t.Errorf("memory %d MB was read after the sandbox had gone", got)
 	}
 	tail := string(out.Result.LogTail)
 	for _, want := range []string{"cannot import\n", "Phase: init\tStatus: error\tError Type: ", "START RequestId: req-1"} {

@@ -1,0 +1,222 @@
+package pool
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"mayfly"
+	"mayfly/runtimeapi"
+	"mayfly/sandbox"
+	"mayfly/telemetry"
+)
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// start makes an instance and waits for the end of its init phase. Lambda gives that 10 seconds; an init phase that takes
+// longer is repeated within the first invocation and the function's timeout
+// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
+func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instance, time.Duration, error) {
+	began := p.now()
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0, context.Cause(ctx)
+	}
+	queued := p.now().Sub(began)
+	var once sync.Once
+	release := func() { once.Do(func() { <-p.slots }) }
+	defer release()
+	defer time.AfterFunc(bootSlotMax, release).Stop()
+
+	p.makeRoom()
+	i, err := p.launch(ctx, g, v)
+	if err != nil {
+		return nil, queued, err
+	}
+	if i.awaitInit(p.Limits.InitTimeout) {
+		return i, queued, nil
+	}
+	i.report(func() string {
+		return initReportLine(v, i.initTime, "timeout", "", p.now())
+	})
+	i.destroy(reasonTimeout)
+	again, err := p.launch(ctx, g, v)
+	if err != nil {
+		return nil, queued, err
+	}
+	if !again.awaitInit(v.Timeout) {
+		again.failure = &failure{status: "timeout", errorType: "Sandbox.Timedout", why: reasonTimeout}
+	}
+	again.spent, again.initTime = min(again.initTime, v.Timeout), 0
+	return again, queued, nil
+}
+
+// launch makes the sandbox and starts the runtime in it.
+func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Instance, err error) {
+	began := p.now()
+	rt, err := p.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	launch := p.Runtimes.Launch(rt, v.Handler)
+	egress := p.Egress
+	if v.Egress != "" {
+		if egress, err = sandbox.ParseEgress(v.Egress); err != nil {
+			return nil, err
+		}
+	}
+	id := newID()
+	i := &Instance{
+		id: id, pool: p, group: g, version: v, stream: logStream(v, id, began),
+		firstNext: make(chan struct{}), destroyed: make(chan struct{}), born: began, since: began,
+	}
+	p.mu.RLock()
+	if p.closed {
+		p.mu.RUnlock()
+		return nil, errClosing()
+	}
+	p.running.Add(1)
+	p.total.Add(1)
+	p.all.Store(i, struct{}{})
+	p.mu.RUnlock()
+	p.count(starting, +1)
+	i.idleTimer = time.AfterFunc(time.Hour, func() { i.destroyIdle(reasonIdle) })
+	i.idleTimer.Stop()
+	defer func() {
+		if err != nil {
+			i.destroy(reasonCrash)
+			err = &mayfly.Error{Kind: mayfly.KindInternal, Code: "ServiceException", Err: err,
+				Message: "The instance could not be started: " + err.Error()}
+		}
+	}()
+
+	code, err := p.Code.CodeDir(v) // from here on InUse keeps it
+	if err != nil {
+		return nil, err
+	}
+	base := telemetry.Line{Function: v.ID, Stream: i.stream}
+	if i.logs, err = newLogPipe(base, p.emitCounted, p.now); err != nil {
+		return nil, err
+	}
+	if i.box, err = p.Driver.Create(ctx, id); err != nil {
+		return nil, err
+	}
+	listener, err := i.box.Listen(runtimeAPIPort)
+	if err != nil {
+		return nil, err
+	}
+	i.api = runtimeapi.New(runtimeapi.Options{Log: p.log, MaxResponse: p.Limits.ResponseBytes, OnNext: i.onNext})
+	p.running.Go(func() {
+		if err := i.api.Serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.log.Warn("runtime api ended", "instance", id, "error", err)
+		}
+	})
+	if p.FrontDoor != nil {
+		door, err := i.box.Listen(frontDoorPort)
+		if err != nil {
+			return nil, err
+		}
+		p.running.Go(func() { p.FrontDoor(door) })
+	}
+	err = i.box.Bind(ctx, sandbox.Binding{
+		Mounts: append([]sandbox.Mount{{Source: code, Target: taskRoot}}, launch.Mounts...),
+		Limits: sandbox.Limits{
+			MemoryBytes: int64(v.MemoryMB) << 20,
+			Millicores:  max(initMillicores, p.millicores(v)),
+			Processes:   p.Limits.Processes,
+			OpenFiles:   p.Limits.OpenFiles,
+			TmpBytes:    int64(v.EphemeralMB) << 20,
+		},
+		Egress: egress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var credentials map[string]string
+	if p.Credentials != nil {
+		credentials = p.Credentials(v, id)
+	}
+	i.sandboxTime = p.now().Sub(began)
+	i.logs.mark(func() { i.logs.platform(initStartLine(v, rt.Name, p.now())) })
+	err = i.box.Start(ctx, sandbox.Process{
+		Args: launch.Args, Env: environment(v, launch.Env, i.stream, credentials), Dir: taskRoot,
+		Stdout: i.logs.file(), Stderr: i.logs.file(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.running.Go(i.watch)
+	return i, nil
+}
+
+// initMillicores is the processor limit while starting: Lambda gives the init phase up to two vCPUs whatever the memory.
+const initMillicores = 2000
+
+// millicores is a version's share of processors: 1 vCPU at 1,769 MB, in proportion
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+func (p *Pool) millicores(v *mayfly.Version) int {
+	return max(1, v.MemoryMB*1000/p.Limits.MemoryPerVCPU)
+}
+
+func (p *Pool) emitCounted(l telemetry.Line) {
+	p.Metrics.LogLines.Inc()
+	p.Emit(l)
+}
+
+// awaitInit waits for the end of the init phase. It reports false when that takes too long.
+func (i *Instance) awaitInit(limit time.Duration) bool {
+	began := i.pool.now()
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	// An init error ends the phase at once; a runtime that asks for an event has it behind it.
+	initError := i.api.Ready()
+	for {
+		select {
+		case <-i.firstNext:
+			i.initTime = i.pool.now().Sub(began)
+			if err := i.box.SetCPU(i.pool.millicores(i.version)); err != nil {
+				i.pool.log.Warn("processor limit cannot be set", "instance", i.id, "error", err)
+			}
+			return i.become(busy)
+		case <-initError:
+			fe := i.api.InitError()
+			if fe == nil { // ready because of /next: firstNext follows
+				initError = nil
+				continue
+			}
+			i.initTime = i.pool.now().Sub(began)
+			return i.failInit(&failure{status: "error", errorType: fe.Type, body: fe.Body, why: reasonInit})
+		case <-i.box.Done():
+			i.initTime = i.pool.now().Sub(began)
+			return i.failInit(i.exitFailure())
+		case <-timeout.C:
+			i.initTime = i.pool.now().Sub(began)
+			return false
+		}
+	}
+}
+
+// failInit makes the failure of the init phase the answer of the instance's only invocation.
+func (i *Instance) failInit(f *failure) bool {
+	i.failure = f
+	i.report(func() string {
+		return initReportLine(i.version, i.initTime, f.status, f.errorType, i.pool.now())
+	})
+	return i.become(busy)
+}
+
+func (i *Instance) become(s state) bool {
+	i.group.mu.Lock()
+	defer i.group.mu.Unlock()
+	i.to(s)
+	return true
+}
