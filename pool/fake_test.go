@@ -71,8 +71,6 @@ func (b *fakeBox) Bind(context.Context, sandbox.Binding) error { return nil }
 func (b *fakeBox) SetCPU(m int) error                          { b.cpu.Store(int64(m)); return nil }
 func (b *fakeBox) Done() <-chan struct{}                       { return b.done }
 func (b *fakeBox) Exit() mayfly.Exit                           { return b.exit }
-	return sandbox.Usage{PeakMemoryBytes: 40 << 20}, nil
-}
 func (b *fakeBox) Usage() (sandbox.Usage, error) {
 	select {
 	case <-b.killed:
