@@ -127,6 +127,13 @@ func (p *logPipe) read() {
 		if err != nil {
 			p.text(buf[:carry])
 			p.flushPartial()
+			p.mu.Lock()
+			rest := p.queue
+			p.queue = nil
+			p.mu.Unlock()
+			for _, fn := range rest { // the function took markers out of its pipe: what was due is done all the same
+				fn()
+			}
 			return
 		}
 	}
