@@ -28,7 +28,7 @@ func DefaultLimits() Limits {
 		ConcurrentExecutions: 1000,
 		UnreservedMinimum:    100,
 		RequestBytes:         6 << 20,
-		ResponseBytes:        6<<20 + 100<<10, // Lambda allows 6 MB + 100 KB of overhead: 6,291,556 bytes is its documented error figure; see runtimeapi
+		ResponseBytes:        6<<20 + 100, // interop.MaxPayloadSize of the runtime interface emulator; an error of Lambda names the same figure
 		ZipBytes:             50 << 20,
 		UnzippedBytes:        250 << 20,
 		CodeStorageBytes:     75 << 30,
