@@ -40,7 +40,6 @@ func TestEgress(t *testing.T) {
 	}
 	defer l.Close()
 	at := net.JoinHostPort(host.String(), strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	linksBefore := links(t)
 	with := func(e sandbox.Egress) func(*sandbox.Binding) { return func(b *sandbox.Binding) { b.Egress = e } }
 
 	for _, c := range []struct {
@@ -59,13 +58,16 @@ func TestEgress(t *testing.T) {
 			if reaches := out == "connected"; reaches != c.reaches {
 				t.Errorf("dial the host: %s %s", out, stderr)
 			}
+			if n := links(t, d.Links()); c.reaches && n != 1 {
+				t.Errorf("%d links while it lives", n)
+			}
 			if err := s.Destroy(context.Background()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	if n := links(t); n != linksBefore {
-		t.Errorf("%d links, %d before", n, linksBefore)
+	if n := links(t, d.Links()); n != 0 {
+		t.Errorf("%d links", n)
 	}
 }
 

@@ -12,3 +12,6 @@ func (d *Driver) Group() string { return d.opts.group() }
 
 // Spawner is the process id of the spawner.
 func (d *Driver) Spawner() int { return d.current.cmd.Process.Pid }
+
+// Links begins the names of the driver's links.
+func (d *Driver) Links() string { return d.net.name }

@@ -62,7 +62,9 @@ func spawnerMain() error {
 	s := (*state)(unsafe.Pointer(&region[0]))
 	s.prepare()
 	signal.Ignore(syscall.SIGCHLD) // ended inits are reaped by the kernel
-	debug.SetGCPercent(-1)         // the loop below allocates next to nothing; a fork should copy little
+	// Whoever stops the server by signalling all its processes must not take away the sandboxes while it drains.
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	debug.SetGCPercent(-1) // the loop below allocates next to nothing; a fork should copy little
 	return spawnLoop(s)
 }
 

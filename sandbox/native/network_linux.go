@@ -17,16 +17,18 @@ import (
 // network connects sandboxes to the world.
 type network struct {
 	m         *egress.Manager
+	name      string // begins the names of links
 	resolvers []string
 }
 
 func newNetwork(o Options) (*network, error) {
 	sum := sha256.Sum256([]byte(o.DataDir))
-	m, err := egress.New(egress.Options{Name: "mf" + hex.EncodeToString(sum[:4])[:7], HostDeny: o.EgressDeny, Pool: o.EgressPool, Log: o.Log})
+	name := "mf" + hex.EncodeToString(sum[:4])[:7]
+	m, err := egress.New(egress.Options{Name: name, HostDeny: o.EgressDeny, Pool: o.EgressPool, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
-	n := &network{m: m, resolvers: o.Resolvers}
+	n := &network{m: m, name: name, resolvers: o.Resolvers}
 	if len(n.resolvers) == 0 {
 		n.resolvers = egress.Resolvers()
 	}
