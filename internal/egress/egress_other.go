@@ -25,6 +25,9 @@ func (m *Manager) Attach(context.Context, string, *os.File, Policy) (*Lease, err
 // Sweep does nothing.
 func (m *Manager) Sweep() (int, error) { return 0, nil }
 
+// Conflicts fails with ErrUnsupported.
+func (m *Manager) Conflicts() ([]string, error) { return nil, ErrUnsupported }
+
 // Close does nothing.
 func (m *Manager) Close() error { return nil }
 

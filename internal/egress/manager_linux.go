@@ -141,6 +141,7 @@ func (m *Manager) start() error {
 		return err
 	}
 	m.host, m.table = host, t
+	m.warnOfConflicts()
 	return nil
 }
 

@@ -1,16 +1,20 @@
 package egress
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"mayfly"
@@ -378,6 +382,38 @@ func countFDs(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(fds)
+}
+
+func TestConflicts(t *testing.T) {
+	w := newWorld(t)
+	var log bytes.Buffer
+	m := w.manager(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if names, err := m.Conflicts(); err != nil || len(names) != 0 {
+		t.Errorf("Conflicts = %v, %v, want none", names, err)
+	}
+	conn, err := m.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseLasting()
+	drop := nftables.ChainPolicyDrop
+	filter := conn.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
+	for name, hook := range map[string]*nftables.ChainHook{"FORWARD": nftables.ChainHookForward, "INPUT": nftables.ChainHookInput} {
+		conn.AddChain(&nftables.Chain{Table: filter, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &drop})
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ns, _ := w.sandbox(m, Policy{Internet: true})
+	if _, err := ask(ns, "8.8.8.8", 50*time.Millisecond); err == nil {
+		t.Error("the other filter let a packet through; this test is wrong")
+	}
+	if names, err := m.Conflicts(); err != nil || !slices.Equal(names, []string{"table ip filter chain FORWARD"}) {
+		t.Errorf("Conflicts = %v, %v", names, err)
+	}
+	if !strings.Contains(log.String(), "table ip filter chain FORWARD") {
+		t.Errorf("no warning in the log: %s", log.String())
+	}
 }
 
 // The relay takes queries on a sandbox's loopback address and asks from the host: a sandbox without any link can resolve.

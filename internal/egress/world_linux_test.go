@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -197,7 +198,7 @@ func (w *world) serveAt(ns *os.File, addr string, r *recorder) {
 func (w *world) manager(o Options) *Manager {
 	w.t.Helper()
 	o.Name, o.NetNS = testName(), w.host
-	if testing.Verbose() {
+	if testing.Verbose() && o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
 	m, err := New(o)
@@ -229,8 +230,10 @@ func (w *world) state() string {
 	if _, err := exec.LookPath("nft"); err == nil {
 		s += w.run(w.host, "nft", "list", "ruleset")
 	}
-	return s
+	return operState.ReplaceAllString(s, "") // follows by itself
 }
+
+var operState = regexp.MustCompile(`NO-CARRIER,|,LOWER_UP|,M-DOWN| state [A-Z]+`)
 
 // sandbox attaches a new namespace.
 func (w *world) sandbox(m *Manager, p Policy) (*os.File, *Lease) {
