@@ -71,6 +71,18 @@ type Sandbox interface {
 	Destroy(ctx context.Context) error
 }
 
+// A Prestarter is a Sandbox whose process can run before the sandbox is bound: an interpreter that has booted and waits
+// for its orders, knowing nothing of any function. Not every driver has them.
+type Prestarter interface {
+	Sandbox
+
+	// Prestart shows the mounts and runs the process in a created sandbox. Bind comes next, adds the function's own
+	// mounts under the running process, and makes the sandbox a started one. Until then there are no limits but Lambda's
+	// own on processes and open files; the latter stays, whatever Binding.Limits says. What runs here must be trusted
+	// until Bind has returned.
+	Prestart(ctx context.Context, mounts []Mount, p Process) error
+}
+
 // Binding is what makes a sandbox the sandbox of one function version.
 type Binding struct {
 	Mounts      []Mount

@@ -43,18 +43,21 @@ type box struct {
 	destroying  chan struct{}
 }
 
-var _ sandbox.Sandbox = (*box)(nil)
+var _ sandbox.Prestarter = (*box)(nil)
 
 type phase int
 
 const (
 	created phase = iota
+	prestarted
 	bound
 	running
 	destroyed
 )
 
-func (p phase) String() string { return [...]string{"created", "bound", "started", "destroyed"}[p] }
+func (p phase) String() string {
+	return [...]string{"created", "prestarted", "bound", "started", "destroyed"}[p]
+}
 
 func newBox(d *Driver, id string) *box {
 	d.live.Add(1)
@@ -127,39 +130,59 @@ func (s *box) connect(base uintptr) (theirs int, err error) {
 func (s *box) Bind(ctx context.Context, b sandbox.Binding) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.expect(created, "bind"); err != nil {
-		return err
+	runs := s.state == prestarted
+	if !runs {
+		if err := s.expect(created, "bind"); err != nil {
+			return err
+		}
 	}
 	s.state = bound // also when it fails: what is half bound is only good for Destroy
+	if runs {
+		s.state = running
+	}
 	if err := s.setLimits(b.Limits); err != nil {
 		return fmt.Errorf("sandbox %s: %w", s.id, err)
 	}
+	p := &program{}
+	if n := b.Limits.TmpBytes; n > 0 && n != defaultTmp {
+		p.mount("", "/tmp", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, tmpOptions(n))
+	}
+	if err := s.mount(ctx, b.Mounts, p, runs); err != nil {
+		return err
+	}
+	if b.Egress.Mode != sandbox.EgressNone && b.Egress.Mode != "" {
+		lease, err := s.d.net.attach(ctx, s, b.Egress)
+		if err != nil {
+			return fmt.Errorf("sandbox %s: egress: %w", s.id, err)
+		}
+		s.closers = append(s.closers, lease)
+	}
+	return nil
+}
+
+// mount shows folders and files of the host after the init has executed p, and may disarm it. The caller holds mu.
+func (s *box) mount(ctx context.Context, mounts []sandbox.Mount, p *program, disarm bool) error {
 	var trees []int
 	defer func() { closeAll(trees) }()
-	for _, m := range b.Mounts {
+	for _, m := range mounts {
 		fd, err := cloneTree(m.Source)
 		if err != nil {
 			return fmt.Errorf("sandbox %s: mount %s: %w", s.id, m.Target, err)
 		}
 		trees = append(trees, fd)
 	}
-	p, err := bindProgram(b)
-	if err != nil {
+	if err := p.attach(mounts); err != nil {
 		return err
 	}
-	if len(p.ops) > 0 {
-		if _, err := s.init.call(ctx, p, trees...); err != nil {
-			return fmt.Errorf("sandbox %s: %w", s.id, err)
-		}
+	if disarm {
+		p.disarm()
 	}
-	if b.Egress.Mode == sandbox.EgressNone || b.Egress.Mode == "" {
+	if len(p.ops) == 0 {
 		return nil
 	}
-	lease, err := s.d.net.attach(ctx, s, b.Egress)
-	if err != nil {
-		return fmt.Errorf("sandbox %s: egress: %w", s.id, err)
+	if _, err := s.init.call(ctx, p, trees...); err != nil {
+		return fmt.Errorf("sandbox %s: %w", s.id, err)
 	}
-	s.closers = append(s.closers, lease)
 	return nil
 }
 
@@ -181,8 +204,35 @@ func (s *box) setLimits(l sandbox.Limits) error {
 	if n <= 0 {
 		n = defaultProcesses
 	}
-	s.openFiles = l.OpenFiles
+	if l.OpenFiles > 0 {
+		s.openFiles = l.OpenFiles
+	}
 	return s.group.SetPIDs(n + 1) // and the init
+}
+
+// defaultOpenFiles is Lambda's limit of open files.
+const defaultOpenFiles = 1024
+
+// Prestart runs a process that waits for Bind. The init keeps its capabilities until then.
+func (s *box) Prestart(ctx context.Context, mounts []sandbox.Mount, p sandbox.Process) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.expect(created, "prestart"); err != nil {
+		return err
+	}
+	s.state = bound // when it fails
+	s.openFiles = defaultOpenFiles
+	if err := s.group.SetPIDs(defaultProcesses + 1); err != nil {
+		return fmt.Errorf("sandbox %s: %w", s.id, err)
+	}
+	if err := s.mount(ctx, mounts, &program{}, false); err != nil {
+		return err
+	}
+	if err := s.run(ctx, p, false); err != nil {
+		return err
+	}
+	s.state = prestarted
+	return nil
 }
 
 // Start runs the function's process.
@@ -192,9 +242,16 @@ func (s *box) Start(ctx context.Context, p sandbox.Process) error {
 	if err := s.expect(bound, "start"); err != nil {
 		return err
 	}
+	return s.run(ctx, p, true)
+}
+
+func (s *box) run(ctx context.Context, p sandbox.Process, disarm bool) error {
 	prog, files, err := s.startProgram(p)
 	if err != nil {
 		return err
+	}
+	if disarm {
+		prog.disarm()
 	}
 	s.state = running
 	if _, err := s.init.call(ctx, prog, files...); err != nil {

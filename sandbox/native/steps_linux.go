@@ -100,27 +100,23 @@ func (p *program) mkdir(path string, mode int) {
 	p.call("mkdir "+path, unix.SYS_MKDIRAT, num(unix.AT_FDCWD), p.str(path), num(mode))
 }
 
-// bindProgram attaches the detached trees that come with it and sizes /tmp.
-func bindProgram(b sandbox.Binding) (*program, error) {
-	p := &program{}
+// attach moves the detached trees that come with the program to where they are shown.
+func (p *program) attach(mounts []sandbox.Mount) error {
 	empty := p.str("")
-	for i, m := range b.Mounts {
+	for i, m := range mounts {
 		if !slices.Contains(mountPoints, m.Target) {
-			return nil, mayfly.Errorf(mayfly.KindInvalid, "mount target %q: want one of %s", m.Target, strings.Join(mountPoints, ", "))
+			return mayfly.Errorf(mayfly.KindInvalid, "mount target %q: want one of %s", m.Target, strings.Join(mountPoints, ", "))
 		}
 		p.call("mount "+m.Source+" on "+m.Target, unix.SYS_MOVE_MOUNT, received(i).op(), empty,
 			num(unix.AT_FDCWD), p.str(m.Target), num(unix.MOVE_MOUNT_F_EMPTY_PATH))
 	}
-	if n := b.Limits.TmpBytes; n > 0 && n != defaultTmp {
-		p.mount("", "/tmp", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, tmpOptions(n))
-	}
-	return p, nil
+	return nil
 }
 
 // Secure bits: root has no special powers, and that cannot be changed.
 const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7 // NOROOT, NO_SETUID_FIXUP, KEEP_CAPS locked off, NO_CAP_AMBIENT_RAISE; each locked
 
-// startProgram forks the function's process; the init itself keeps only what it needs to open ports.
+// startProgram forks the function's process.
 func (s *box) startProgram(in sandbox.Process) (*program, []int, error) {
 	if len(in.Args) == 0 || !filepath.IsAbs(in.Args[0]) {
 		return nil, nil, mayfly.Errorf(mayfly.KindInvalid, "sandbox process: Args[0] must be an absolute path")
@@ -183,9 +179,11 @@ func (s *box) startProgram(in sandbox.Process) (*program, []int, error) {
 		path := p.str(in.Args[0])
 		p.call("execute "+in.Args[0], unix.SYS_EXECVE, path, p.strs(in.Args), p.strs(in.Env))
 	})
-	p.capset(1 << unix.CAP_NET_BIND_SERVICE)
 	return p, files, nil
 }
+
+// disarm leaves the init what it needs to open ports.
+func (p *program) disarm() { p.capset(1 << unix.CAP_NET_BIND_SERVICE) }
 
 func (p *program) limit(what string, resource int, soft, hard uint64) {
 	b := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, soft), hard)

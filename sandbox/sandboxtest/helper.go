@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -97,6 +98,18 @@ func help(what string, args []string) error {
 		defer c.Close()
 		_, err = io.Copy(os.Stdout, c)
 		return err
+	case "obey": // do what the server says
+		c, err := net.DialTimeout("tcp", args[0], 5*time.Second)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		order, err := io.ReadAll(c)
+		if err != nil {
+			return err
+		}
+		words := strings.Split(string(order), "\n")
+		return help(words[0], words[1:])
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Hour)

@@ -48,7 +48,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver, traits Trait
 		{"states", s.states}, {"ids", s.ids}, {"exit code", s.exitCode}, {"signal", s.signal}, {"streams", s.streams},
 		{"environment", s.environment}, {"missing program", s.missing}, {"bad source", s.badSource}, {"large environment", s.large},
 		{"mounts", s.mounts}, {"listener", s.listener}, {"destroy", s.destroy}, {"destroy early", s.destroyEarly},
-		{"destroy while starting", s.destroyRace}, {"usage", s.usage}, {"parallel", s.parallel}, {"canceled", s.canceled},
+		{"destroy while starting", s.destroyRace}, {"usage", s.usage}, {"parallel", s.parallel}, {"canceled", s.canceled}, {"prestart", s.prestart},
 	} {
 		t.Run(c.name, c.f)
 	}
@@ -485,6 +485,58 @@ func (s *suite) canceled(t *testing.T) {
 	}
 	if err := b.Destroy(ctx); err != nil {
 		t.Errorf("destroy with an ended context: %v", err)
+	}
+}
+
+// prestart has a process boot, and only then shows it a function.
+func (s *suite) prestart(t *testing.T) {
+	b, ok := s.create(t).(sandbox.Prestarter)
+	if !ok {
+		t.Skip("this driver has no prestarted processes")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "code"), []byte("the function"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := b.Listen(9001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := sandbox.Process{Args: Command("obey", "127.0.0.1:9001")}
+	out, err := capture(&p.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stderr = p.Stdout
+	err = b.Prestart(context10(t), Binding().Mounts, p)
+	p.Stdout.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept() // it runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := Binding()
+	bind.Mounts = []sandbox.Mount{{Source: dir, Target: "/opt"}}
+	if err := b.Bind(context10(t), bind); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"second bind": b.Bind(context10(t), bind), "start": b.Start(context10(t), p), "second prestart": b.Prestart(context10(t), nil, p),
+	} {
+		if !errors.Is(err, sandbox.ErrState) {
+			t.Errorf("%s: %v, want ErrState", what, err)
+		}
+	}
+	io.WriteString(c, "cat\n/opt/code")
+	c.Close()
+	if text := <-out; text != "the function" {
+		t.Errorf("printed %q", text)
+	}
+	<-b.Done()
+	if e := b.Exit(); e != (mayfly.Exit{}) {
+		t.Errorf("%+v", e)
 	}
 }
 
