@@ -51,7 +51,6 @@ type fakeBox struct {
 	killed chan struct{} // closed by Destroy
 	exit   mayfly.Exit
 	once   sync.Once
-	start  sync.Once
 	cpu    atomic.Int64
 
 	mu    sync.Mutex

@@ -20,6 +20,9 @@ func TestWarmInstanceIsReused(t *testing.T) {
 	if !first.Cold || string(out.Result.Payload) != `"1"` || out.Usage.InitTime <= 0 {
 		t.Fatalf("first: cold=%v payload=%s init=%v", first.Cold, out.Result.Payload, out.Usage.InitTime)
 	}
+	if got := first.box.(*fakeBox).cpu.Load(); got != 72 { // 1000 × 128 / 1769
+		t.Errorf("after its init phase the instance has %d millicores", got)
+	}
 	for i := range 50 { // in a row, as fast as it goes: never a second instance
 		l, out := h.call(t, v, fmt.Sprint(i))
 		if l.Cold || l.Instance != first.Instance || out.Usage.InitTime != 0 {
