@@ -323,7 +323,11 @@ func (s *box) ended(status uint32) {
 func (s *box) lost() {
 	s.exited.Do(func() {
 		s.exit.Signal, s.exit.SignalTxt = int(syscall.SIGKILL), syscall.SIGKILL.String()
-		s.exit.OOMKilled = s.oomKills() > 0
+		select {
+		case <-s.destroying:
+		default:
+			s.exit.OOMKilled = s.oomKills() > 0
+		}
 		close(s.done)
 	})
 }
@@ -370,6 +374,7 @@ func (s *box) remove(ctx context.Context) error {
 	s.closers = nil
 	if s.init != nil {
 		s.init.close()
+		<-s.init.ended // Done is closed by now
 	}
 	s.exited.Do(func() { close(s.done) }) // never got as far as an init
 	if s.group != nil {

@@ -20,6 +20,7 @@ type control struct {
 	onExit  func(status uint32)
 	onGone  func()
 	gone    chan struct{} // closed when the init has closed its end, or close was called
+	ended   chan struct{} // closed after onGone
 	answers chan answered
 
 	mu     sync.Mutex // one program at a time
@@ -37,7 +38,7 @@ var errInitGone = errors.New("process 1 of the sandbox is gone")
 // of the function's process; onGone is called last.
 func newControl(fd int, base uintptr, onExit func(uint32), onGone func()) (*control, error) {
 	c := &control{base: base, file: os.NewFile(uintptr(fd), "sandbox control"), onExit: onExit, onGone: onGone,
-		gone: make(chan struct{}), answers: make(chan answered, 4)}
+		gone: make(chan struct{}), ended: make(chan struct{}), answers: make(chan answered, 4)}
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		c.file.Close()
@@ -54,6 +55,7 @@ func (c *control) read() {
 	defer func() {
 		close(c.gone)
 		c.onGone()
+		close(c.ended)
 	}()
 	for {
 		var n, oobn int
@@ -155,5 +157,5 @@ func (c *control) send(blob []byte, fds []int) error {
 	return nil
 }
 
-// close hangs up, which ends the init and the reader.
+// close hangs up, which ends the init and the reader (see ended).
 func (c *control) close() { c.file.Close() }

@@ -171,7 +171,11 @@ func server() {
 		if i == 0 {
 			continue // one stays without a function
 		}
-		fail(s.Bind(context.Background(), sandboxtest.Binding()))
+		bind := sandboxtest.Binding()
+		if i == 1 {
+			bind.Egress.Mode = sandbox.EgressInternet
+		}
+		fail(s.Bind(context.Background(), bind))
 		_, err = s.Listen(9001)
 		fail(err)
 		fail(s.Start(context.Background(), sandbox.Process{Args: sandboxtest.Command("family"), Stdout: os.Stdout}))
@@ -245,6 +249,9 @@ func TestKill(t *testing.T) {
 	}
 	if n, err := d.Sweep(context.Background()); n != 0 || err != nil {
 		t.Errorf("swept again %d, %v", n, err)
+	}
+	if n := links(t, d.Links()); n != 0 {
+		t.Errorf("%d links", n)
 	}
 	s, err := d.Create(context.Background(), "killed-1") // the id is free again
 	if err != nil {

@@ -53,6 +53,9 @@ func (o Options) withDefaults() (Options, error) {
 	if err != nil {
 		return o, mayfly.Errorf(mayfly.KindInvalid, "native sandbox: data directory %q: %w", o.DataDir, err)
 	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // so that a restart by another path finds the same control groups
+	}
 	o.DataDir = dir
 	if o.RunDir == "" {
 		o.RunDir = filepath.Join(dir, "run", "native")
