@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -47,7 +46,7 @@ type Event struct {
 	ClientContext   string // JSON
 	CognitoIdentity string // JSON
 	Deadline        time.Time
-	Payload         []byte // not copied: it must not change until Invoke returns
+	Payload         []byte // not copied: it must not change any more
 	ContentType     string // "" is application/json
 }
 
@@ -74,7 +73,6 @@ type API struct {
 	maxResponse int64
 	onNext      func()
 	now         func() time.Time
-	server      http.Server
 
 	ready chan struct{} // closed at the first /next or at /init/error
 	done  chan struct{} // closed by Close
@@ -82,12 +80,14 @@ type API struct {
 	mu      sync.Mutex
 	state   state
 	call    *call  // outstanding invocation, from Invoke until its answer
-	waiter  waiter // the GET /next that waits, if any
+	waiter  *conn  // the connection whose GET /next waits, if any
 	lastID  string // request id of the current or the last invocation
 	initErr *FunctionError
 	dead    bool // an invocation was canceled: nothing more is handed over
 	closed  bool
-	conns   int
+	conns   map[*conn]struct{}
+	listen  map[net.Listener]struct{}
+	serving sync.WaitGroup // goroutines of connections
 }
 
 // call is an outstanding invocation.
@@ -97,15 +97,12 @@ type call struct {
 	answer    chan Response // buffered: the answer never waits for Invoke
 }
 
-// waiter receives the call that a GET /next waits for. It has room for one call, and it is closed when another GET
-// /next takes its place.
-type waiter chan *call
-
 // New makes the Runtime API of one instance.
 func New(o Options) *API {
 	a := &API{
 		log: o.Log, maxResponse: o.MaxResponse, onNext: o.OnNext, now: o.Now,
 		ready: make(chan struct{}), done: make(chan struct{}),
+		conns: map[*conn]struct{}{}, listen: map[net.Listener]struct{}{},
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -119,17 +116,7 @@ func New(o Options) *API {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	a.configureServer()
 	return a
-}
-
-// Serve answers the connections of l until Close. It may be called for several listeners. It returns nil after Close.
-func (a *API) Serve(l net.Listener) error {
-	err := a.server.Serve(&boundedListener{Listener: l, api: a})
-	if errors.Is(err, http.ErrServerClosed) || a.isClosed() {
-		return nil
-	}
-	return err
 }
 
 // Ready is closed at the runtime's first /next, which ends the init phase, or when it reported an init error.
@@ -162,13 +149,16 @@ func (a *API) State() string {
 // init error that comes in meanwhile is the answer: a Response with Error set.
 func (a *API) Invoke(ctx context.Context, ev Event) (Response, error) {
 	c := &call{event: ev, answer: make(chan Response, 1)}
-	if err := a.begin(c); err != nil {
+	w, err := a.begin(c)
+	if err != nil {
 		return Response{}, err
 	}
-	select {
-	case r := <-c.answer:
-		return r, nil
-	default:
+	switch {
+	case w == nil: // the runtime does not wait yet
+	case len(ev.Payload) <= directBytes:
+		w.writeEvent(&c.event)
+	default: // may wait for the runtime to read
+		go w.writeEvent(&c.event)
 	}
 	select {
 	case r := <-c.answer:
@@ -186,33 +176,33 @@ func (a *API) Invoke(ctx context.Context, ev Event) (Response, error) {
 	}
 }
 
-// begin makes c the outstanding invocation and hands it to a waiting runtime.
-func (a *API) begin(c *call) error {
+// begin makes c the outstanding invocation. When the runtime waits it returns the connection to write the event to.
+func (a *API) begin(c *call) (*conn, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
-		return ErrClosed
+		return nil, ErrClosed
 	case a.call != nil || a.dead:
-		return ErrBusy
+		return nil, ErrBusy
 	case a.initErr != nil:
 		c.answer <- Response{Payload: a.initErr.Body, Error: a.initErr}
-		return nil
+		return nil, nil
 	}
 	a.call = c
 	a.lastID = c.event.RequestID
-	if a.waiter != nil {
-		a.handOver(a.waiter)
+	w := a.waiter
+	if w != nil {
+		a.handOver()
 	}
-	return nil
+	return w, nil
 }
 
-// handOver gives the outstanding invocation to a waiting GET /next. a.mu is held.
-func (a *API) handOver(w waiter) {
+// handOver marks the outstanding invocation as given to the runtime. a.mu is held.
+func (a *API) handOver() {
 	a.state = stateRunning
 	a.call.delivered = a.now()
 	a.waiter = nil
-	w <- a.call
 }
 
 // abandon gives up on c, unless its answer came in at the last moment.
@@ -229,27 +219,6 @@ func (a *API) abandon(c *call) (Response, bool) {
 		a.dead = true
 	}
 	return Response{}, false
-}
-
-// Close ends all open requests and connections; Serve and Invoke return. It can be called again.
-func (a *API) Close() {
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return
-	}
-	a.closed = true
-	close(a.done)
-	a.mu.Unlock()
-	if err := a.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		a.log.Debug("closing the runtime api", "error", err)
-	}
-}
-
-func (a *API) isClosed() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.closed
 }
 
 // canceledError is ErrCanceled with the reason why the context ended.

@@ -29,8 +29,9 @@ const (
 	drainBytes = 64 << 20
 )
 
-// serveNext is GET /runtime/invocation/next: it waits for an event.
-func (a *API) serveNext(w http.ResponseWriter, r *http.Request) {
+// serveNext is GET /runtime/invocation/next. When no event is there it leaves the connection as the one that waits, and
+// Invoke writes the event to it.
+func (a *API) serveNext(w *conn) {
 	a.mu.Lock()
 	from := a.state
 	if !allowed[[2]state{from, stateReady}] || a.dead || a.closed {
@@ -41,72 +42,39 @@ func (a *API) serveNext(w http.ResponseWriter, r *http.Request) {
 	if from == stateRunning { // asked again without an answer: the same event, as Lambda does
 		c := a.call
 		a.mu.Unlock()
-		writeEvent(w, c)
+		if c == nil { // just given up
+			writeForbidden(w, from, stateReady)
+			return
+		}
+		w.writeEvent(&c.event)
 		return
 	}
-	if a.waiter != nil { // the runtime's earlier request; its connection is likely gone
-		close(a.waiter)
-	}
-	mine := make(waiter, 1)
-	a.waiter = mine
+	replaced := a.waiter // the runtime's earlier request; its connection is likely gone
+	a.waiter = w
 	a.state = stateReady
 	if from == stateStarted {
 		close(a.ready)
 	}
-	idle := a.call == nil
-	if !idle {
-		a.handOver(mine)
+	c := a.call
+	if c != nil {
+		a.handOver()
 	}
 	a.mu.Unlock()
 
-	if idle {
+	if replaced != nil {
+		writeForbidden(replaced, stateReady, stateReady)
+		_ = replaced.Close()
+	}
+	if c != nil {
+		w.writeEvent(&c.event)
+	} else {
 		a.onNext()
 	}
-	select {
-	case c, ok := <-mine:
-		if !ok {
-			writeForbidden(w, stateReady, stateReady)
-			return
-		}
-		writeEvent(w, c)
-	case <-r.Context().Done(): // the client went away
-		a.mu.Lock()
-		if a.waiter == mine {
-			a.waiter = nil
-		}
-		a.mu.Unlock()
-	case <-a.done:
-		panic(http.ErrAbortHandler) // no answer at all is better than an empty event
-	}
-}
-
-// writeEvent renders an event. Header keys are written in canonical form, past the canonicalization of Header.Set.
-func writeEvent(w http.ResponseWriter, c *call) {
-	h, e := w.Header(), &c.event
-	h[headerRequestID] = []string{e.RequestID}
-	h[headerDeadline] = []string{strconv.FormatInt(e.Deadline.UnixMilli(), 10)}
-	h[headerARN] = []string{e.ARN}
-	if e.TraceID != "" {
-		h[headerTrace] = []string{e.TraceID}
-	}
-	if e.ClientContext != "" {
-		h[headerClientCtx] = []string{e.ClientContext}
-	}
-	if e.CognitoIdentity != "" {
-		h[headerCognito] = []string{e.CognitoIdentity}
-	}
-	if e.ContentType == "" {
-		h["Content-Type"] = jsonType
-	} else {
-		h["Content-Type"] = []string{e.ContentType}
-	}
-	h["Content-Length"] = []string{strconv.Itoa(len(e.Payload))}
-	_, _ = w.Write(e.Payload) // a broken connection: the runtime asks again
 }
 
 // claim moves from Running to the given state for the invocation id, or answers why not. Only one request can hold the
 // claim, so one instance makes this process buffer one body at a time.
-func (a *API) claim(w http.ResponseWriter, id string, to state) *call {
+func (a *API) claim(w *conn, id string, to state) *call {
 	a.mu.Lock()
 	from, c := a.state, a.call
 	valid := id != "" && id == a.lastID
@@ -146,7 +114,7 @@ func (a *API) finish(c *call, r Response) {
 }
 
 // serveResponse is POST /runtime/invocation/{id}/response.
-func (a *API) serveResponse(w http.ResponseWriter, r *http.Request, id string) {
+func (a *API) serveResponse(w *conn, r *http.Request, id string) {
 	c := a.claim(w, id, stateResponse)
 	if c == nil {
 		return
@@ -174,7 +142,7 @@ func (a *API) serveResponse(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 // serveError is POST /runtime/invocation/{id}/error.
-func (a *API) serveError(w http.ResponseWriter, r *http.Request, id string) {
+func (a *API) serveError(w *conn, r *http.Request, id string) {
 	c := a.claim(w, id, stateErrorResponse)
 	if c == nil {
 		return
@@ -190,9 +158,9 @@ func (a *API) serveError(w http.ResponseWriter, r *http.Request, id string) {
 	switch {
 	case err != nil:
 		fe = tooLarge(a.maxResponse)
-		contentType = jsonType[0]
+		contentType = jsonType
 	case contentType == errorCauseType:
-		fe.Body, contentType = withoutCause(body), jsonType[0]
+		fe.Body, contentType = withoutCause(body), jsonType
 	}
 	fe.complete()
 	a.finish(c, Response{Payload: fe.Body, Error: fe, ContentType: contentType})
@@ -205,7 +173,7 @@ func (a *API) serveError(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 // serveInitError is POST /runtime/init/error.
-func (a *API) serveInitError(w http.ResponseWriter, r *http.Request) {
+func (a *API) serveInitError(w *conn, r *http.Request) {
 	a.mu.Lock()
 	from := a.state
 	ok := allowed[[2]state{from, stateInitError}] && !a.closed
@@ -228,7 +196,7 @@ func (a *API) serveInitError(w http.ResponseWriter, r *http.Request) {
 	c := a.call
 	a.call = nil
 	if c != nil {
-		c.answer <- Response{Payload: fe.Body, Error: fe, ContentType: jsonType[0]}
+		c.answer <- Response{Payload: fe.Body, Error: fe, ContentType: jsonType}
 	}
 	close(a.ready)
 	a.mu.Unlock()

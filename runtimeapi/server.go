@@ -2,12 +2,8 @@ package runtimeapi
 
 import (
 	"encoding/json"
-	"log/slog"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -34,22 +30,13 @@ const (
 	credentialsPath = "/2021-04-23/credentials"
 )
 
-func (a *API) configureServer() {
-	a.server.Handler = a
-	a.server.ReadHeaderTimeout = headerTimeout
-	a.server.MaxHeaderBytes = maxHeaderBytes
-	a.server.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)
-	a.server.DisableGeneralOptionsHandler = true
-}
-
-// ServeHTTP routes a call of the runtime.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header()["Date"] = nil // nobody reads it
+// route answers a call of the runtime.
+func (a *API) route(w *conn, r *http.Request) {
 	path := r.URL.Path
 	switch {
 	case path == nextPath:
 		if method(w, r, http.MethodGet) {
-			a.serveNext(w, r)
+			a.serveNext(w)
 		}
 	case path == initErrorPath:
 		if method(w, r, http.MethodPost) {
@@ -63,10 +50,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case verb == "error" && method(w, r, http.MethodPost):
 			a.serveError(w, r, id)
 		case verb != "response" && verb != "error":
-			http.NotFound(w, r)
+			w.reply(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found\n"))
 		}
 	case path == pingPath:
-		_, _ = w.Write([]byte("pong"))
+		w.reply(http.StatusOK, "text/plain; charset=utf-8", []byte("pong"))
 	default:
 		serveUnsupported(w, r)
 	}
@@ -75,7 +62,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveUnsupported answers the parts of the API that Mayfly does not have yet. Log and telemetry subscriptions get the
 // answer that AWS's emulator gives where they are switched off: an error body under a success status, so that a layer
 // that would like them does not take its function down.
-func serveUnsupported(w http.ResponseWriter, r *http.Request) {
+func serveUnsupported(w *conn, r *http.Request) {
 	path := r.URL.Path
 	switch {
 	case strings.HasPrefix(path, extensionsPath):
@@ -89,28 +76,26 @@ func serveUnsupported(w http.ResponseWriter, r *http.Request) {
 	case path == credentialsPath:
 		writeError(w, http.StatusNotFound, "Credentials.NotSupported", "SnapStart is not supported by Mayfly yet")
 	default:
-		http.NotFound(w, r)
+		w.reply(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found\n"))
 	}
 }
 
-func method(w http.ResponseWriter, r *http.Request, want string) bool {
+func method(w *conn, r *http.Request, want string) bool {
 	if r.Method == want {
 		return true
 	}
-	w.Header().Set("Allow", want)
-	w.WriteHeader(http.StatusMethodNotAllowed)
+	w.reply(http.StatusMethodNotAllowed, "text/plain; charset=utf-8", nil)
 	return false
 }
 
-var (
-	jsonType   = []string{"application/json"}
-	acceptedOK = []byte("{\"status\":\"OK\"}\n")
-)
+const jsonType = "application/json"
+
+var acceptedOK = []byte("{\"status\":\"OK\"}\n")
 
 // writeAccepted answers 202 {"status":"OK"}.
-func writeAccepted(w http.ResponseWriter) { writeJSON(w, http.StatusAccepted, acceptedOK) }
+func writeAccepted(w *conn) { writeJSON(w, http.StatusAccepted, acceptedOK) }
 
-func writeError(w http.ResponseWriter, status int, errorType, message string) {
+func writeError(w *conn, status int, errorType, message string) {
 	body, err := json.Marshal(struct {
 		Message string `json:"errorMessage"`
 		Type    string `json:"errorType"`
@@ -121,21 +106,15 @@ func writeError(w http.ResponseWriter, status int, errorType, message string) {
 	writeJSON(w, status, append(body, '\n'))
 }
 
-func writeInvalidRequestID(w http.ResponseWriter) {
+func writeInvalidRequestID(w *conn) {
 	writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 }
 
-func writeForbidden(w http.ResponseWriter, from, to state) {
+func writeForbidden(w *conn, from, to state) {
 	writeError(w, http.StatusForbidden, "InvalidStateTransition", transitionError(from, to))
 }
 
-func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
-}
+func writeJSON(w *conn, status int, body []byte) { w.reply(status, jsonType, body) }
 
 // errorJSON is an error body in the order in which Lambda's platform writes its own.
 func errorJSON(errorType, message string) []byte {
@@ -147,45 +126,4 @@ func errorJSON(errorType, message string) []byte {
 		panic(err)
 	}
 	return body
-}
-
-// boundedListener closes connections beyond maxConns of the API.
-type boundedListener struct {
-	net.Listener
-	api *API
-}
-
-func (l *boundedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		l.api.mu.Lock()
-		full := l.api.conns >= maxConns
-		if !full {
-			l.api.conns++
-		}
-		l.api.mu.Unlock()
-		if !full {
-			return &boundedConn{Conn: c, api: l.api}, nil
-		}
-		l.api.log.Debug("runtime api: too many connections", "limit", maxConns)
-		_ = c.Close()
-	}
-}
-
-type boundedConn struct {
-	net.Conn
-	api  *API
-	once sync.Once
-}
-
-func (c *boundedConn) Close() error {
-	c.once.Do(func() {
-		c.api.mu.Lock()
-		c.api.conns--
-		c.api.mu.Unlock()
-	})
-	return c.Conn.Close()
 }
