@@ -207,6 +207,29 @@ func TestOwnEndpointsAreSignedWithTheUsersKeys(t *testing.T) {
 	}
 }
 
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	s := newFakeServer(t, map[string]answer{
+		"GET /2015-03-31/functions": {status: 403, header: map[string]string{"X-Amzn-Errortype": "UnrecognizedClientException"}, body: `{"message":"The security token is invalid."}`},
+		"GET /_mayfly/api/bill":     {status: 401, body: `{"message":"Missing Authentication Token"}`},
+		"GET /_mayfly/api/logs":     {status: 404, body: `{"message":"Function not found: f"}`},
+		"GET /_mayfly/api/runtimes": {status: 500, body: `{"message":"disk full"}`},
+	})
+	s.answers["GET /2015-03-31/functions/"] = s.answers["GET /2015-03-31/functions"]
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"ls"}, "UnrecognizedClientException: The security token is invalid." + signHint},
+		{[]string{"bill"}, "Missing Authentication Token" + signHint},
+		{[]string{"logs", "f"}, "Function not found: f"},
+		{[]string{"deploy", t.TempDir()}, s.URL + "/_mayfly/api/runtimes answered 500 Internal Server Error: disk full"},
+	} {
+		if got := run(t, c.args...); got.err == nil || explain(got.err) != c.want {
+			t.Errorf("%v: got %v, want %s", c.args, got.err, c.want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	got := run(t, "version", "--json")
 	var v map[string]string

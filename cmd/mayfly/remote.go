@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -140,13 +141,25 @@ func (c *connection) refusal(res *http.Response, path string) error {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
 	var e struct{ Code, Type, Message, Error string }
 	_ = json.Unmarshal(body, &e) // an answer that is not JSON is quoted as it is
-	text := cmp.Or(e.Message, e.Error, strings.TrimSpace(string(body)))
-	if res.StatusCode == http.StatusNotFound && e.Message == "" && e.Error == "" {
+	text := cmp.Or(e.Message, e.Error)
+	switch {
+	case text == "" && res.StatusCode == http.StatusNotFound:
 		text = fmt.Sprintf("the server at %s does not know %s: is it Mayfly, and as new as this tool (%s)?", c.endpoint, path, version)
-	} else {
-		text = fmt.Sprintf("%s answered %s: %s", c.endpoint+path, res.Status, text)
+	case text == "" || res.StatusCode >= http.StatusInternalServerError:
+		text = fmt.Sprintf("%s answered %s: %s", c.endpoint+path, res.Status, cmp.Or(text, strings.TrimSpace(string(body))))
+	case res.StatusCode == http.StatusUnauthorized:
+		text += signHint
 	}
 	return &refusedError{status: res.StatusCode, text: text}
+}
+
+// signHint is what to do when a server does not accept a signature, or the lack of one.
+const signHint = "\nThis server takes requests that are signed with one of its access keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to it."
+
+// signErrors are AWS's codes for that.
+var signErrors = []string{
+	"MissingAuthenticationTokenException", "MissingAuthenticationToken", "UnrecognizedClientException", "InvalidClientTokenId",
+	"InvalidSignatureException", "SignatureDoesNotMatch",
 }
 
 // refusedError is an answer of one of Mayfly's own endpoints other than 200.
@@ -175,7 +188,11 @@ func (c *connection) getJSON(ctx context.Context, path string, query url.Values,
 func explain(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		return api.ErrorCode() + ": " + cmp.Or(api.ErrorMessage(), "(no message)")
+		text := api.ErrorCode() + ": " + cmp.Or(api.ErrorMessage(), "(no message)")
+		if slices.Contains(signErrors, api.ErrorCode()) {
+			text += signHint
+		}
+		return text
 	}
 	var at *url.Error
 	if errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &at) {
