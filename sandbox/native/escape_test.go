@@ -5,6 +5,7 @@ package native_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -156,6 +157,9 @@ func TestPrivileges(t *testing.T) {
 	if out := attack(t, d, "read", "/proc/self/oom_score_adj"); out != "1000\n" {
 		t.Errorf("oom_score_adj %q", out)
 	}
+	if status := attack(t, d, "read", "/proc/1/status"); !disarmed.MatchString(status) {
+		t.Errorf("the init is\n%s", status)
+	}
 	limits := attack(t, d, "read", "/proc/self/limits")
 	for _, want := range []string{`Max open files\s+1024\s+1024`, `Max core file size\s+0\s+0`, `Max msgqueue size\s+0\s+0`} {
 		if !regexp.MustCompile(want).MatchString(limits) {
@@ -166,6 +170,47 @@ func TestPrivileges(t *testing.T) {
 	// The control group's path would tell where on the host it is.
 	if out := attack(t, d, "read", "/proc/self/cgroup"); regexp.MustCompile(`mayfly|/t\d`).MatchString(out) {
 		t.Errorf("the control group shows: %s", out)
+	}
+}
+
+// disarmed is the status of an init that can open ports and do nothing else.
+var disarmed = regexp.MustCompile(`CapPrm:\s0{13}400\nCapEff:\s0{13}400\nCapBnd:\s0{16}`)
+
+func TestPrestartIsDisarmed(t *testing.T) {
+	d := newDriver(t)
+	sb, err := d.Create(context.Background(), "prestart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sb.Destroy(context.Background())
+	s := sb.(sandbox.Prestarter)
+	l, err := s.Listen(9001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	err = s.Prestart(context.Background(), sandboxtest.Binding().Mounts, sandbox.Process{Args: sandboxtest.Command("obey", "127.0.0.1:9001"), Stdout: w, Stderr: w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := sandboxtest.Binding()
+	bind.Mounts = nil
+	if err := s.Bind(context.Background(), bind); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "cat\n/proc/1/status")
+	c.Close()
+	if status, err := io.ReadAll(r); err != nil || !disarmed.Match(status) {
+		t.Errorf("the init is\n%s %v", status, err)
 	}
 }
 
