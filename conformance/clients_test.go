@@ -312,3 +312,27 @@ func node(source string) fn {
 func python(source string) fn {
 	return fn{runtime: "python3.11", handler: "lambda_function.handler", files: map[string]string{"lambda_function.py": source}}
 }
+
+// deployWith is deployAs with credentials.
+func (s *server) deployWith(t *testing.T, c *aws.Credentials, name string, f fn) {
+	t.Helper()
+	config := s.as(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	s.roleOnce.Do(func() {
+		if _, err := iam.NewFromConfig(config).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("conformance"), AssumeRolePolicyDocument: aws.String(trust)}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	client := lambda.NewFromConfig(config)
+	if _, err := client.CreateFunction(t.Context(), s.input(t, name, f)); err != nil {
+		t.Fatalf("create %s: %v", name, err)
+	}
+	if err := lambda.NewFunctionActiveV2Waiter(client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: &name}, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) lambdaDelete(t *testing.T, name string) error {
+	t.Helper()
+	_, err := s.lambda().DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: &name})
+	return err
+}

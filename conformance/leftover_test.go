@@ -107,6 +107,12 @@ func (f *family) alive() (pids []int) {
 	return pids
 }
 
+// groupName is the control group of all instances of a data directory.
+func groupName(data string) string {
+	sum := sha256.Sum256([]byte(data))
+	return "mayfly-" + hex.EncodeToString(sum[:6])
+}
+
 // traces is what bears a data directory's name on the machine: it names the server's control groups, links and tables.
 type traces struct {
 	processes, groups, mounts, links, tables []string
@@ -117,8 +123,8 @@ func (t traces) empty() bool {
 }
 
 func (s *server) traces() (t traces) {
-	sum := sha256.Sum256([]byte(s.data))
-	group, link := "mayfly-"+hex.EncodeToString(sum[:6]), "mf"+hex.EncodeToString(sum[:4])[:7]
+	group := groupName(s.data)
+	link := "mf" + strings.TrimPrefix(group, "mayfly-")[:7] // also the table's name
 	for _, pid := range processes() {
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)); err == nil && bytes.Contains(b, []byte(group)) {
 			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
