@@ -79,7 +79,10 @@ func (c *conn) call(limit time.Duration) (answer, error) {
 		}
 	}
 	if length < 0 {
-		return a, errors.New("an answer without Content-Length")
+		if a.status != 204 {
+			return a, errors.New("an answer without Content-Length")
+		}
+		length = 0
 	}
 	if cap(c.body) < length {
 		c.body = make([]byte, length)
@@ -103,9 +106,38 @@ func (c *conn) invoke(limit time.Duration) (answer, error) {
 	return a, nil
 }
 
-// invocation is an Invoke request as an SDK sends it. The server of a benchmark has no access keys configured, so the
-// signature is not checked.
-func invocation(host, function, event string) []byte {
+// expect calls and wants an answer of the status and body of the request's kind.
+func (c *conn) expect(k kind, limit time.Duration) error {
+	if k == full {
+		_, err := c.invoke(limit)
+		return err
+	}
+	a, err := c.call(limit)
+	if err == nil && a.status != map[kind]int{health: 200, dryRun: 204}[k] {
+		err = fmt.Errorf("status %d: %s", a.status, a.body)
+	}
+	return err
+}
+
+// kind is what a request asks for.
+type kind int
+
+const (
+	full   kind = iota // an invocation, answered by a function or the baseline
+	dryRun             // an invocation that stops before the function
+	health             // Mayfly's health page
+)
+
+// request makes a request to addr. Invocations are as an SDK sends them. The server of a benchmark has no access keys
+// configured, so that the signature is not checked.
+func request(k kind, addr, function, event string) []byte {
+	if k == health {
+		return []byte("GET /_mayfly/health HTTP/1.1\r\nHost: " + addr + "\r\n\r\n")
+	}
+	invocationType := ""
+	if k == dryRun {
+		invocationType = "X-Amz-Invocation-Type: DryRun\r\n"
+	}
 	return fmt.Appendf(nil, "POST /2015-03-31/functions/%s/invocations HTTP/1.1\r\n"+
 		"Host: %s\r\n"+
 		"User-Agent: aws-sdk-go-v2/1.41.0 ua/2.1 os/linux lang/go#1.26 md/GOOS#linux md/GOARCH#amd64 api/lambda#1.87.0\r\n"+
@@ -115,6 +147,8 @@ func invocation(host, function, event string) []byte {
 		"Authorization: AWS4-HMAC-SHA256 Credential=000000000000/20260102/us-east-1/lambda/aws4_request, "+
 		"SignedHeaders=amz-sdk-invocation-id;amz-sdk-request;content-length;host;x-amz-date, "+
 		"Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n"+
-		"Content-Type: application/octet-stream\r\n"+
-		"X-Amz-Date: 20260102T030405Z\r\n\r\n%s", function, host, len(event), event)
+		"Content-Type: application/octet-stream\r\n%s"+
+		"X-Amz-Date: 20260102T030405Z\r\n\r\n%s", function, addr, len(event), invocationType, event)
 }
+
+func invocation(addr, function, event string) []byte { return request(full, addr, function, event) }

@@ -139,13 +139,12 @@ func (l *lab) serve(ctx context.Context, data string) (*server, error) {
 
 // healthy asks for the health page over a fresh connection.
 func healthy(addr string) bool {
-	c, err := dial(addr, []byte("GET /_mayfly/health HTTP/1.1\r\nHost: "+addr+"\r\n\r\n"))
+	c, err := dial(addr, request(health, addr, "", ""))
 	if err != nil {
 		return false
 	}
 	defer c.close()
-	a, err := c.call(5 * time.Second)
-	return err == nil && a.status == 200
+	return c.expect(health, 5*time.Second) == nil
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }

@@ -15,15 +15,24 @@ import (
 	"time"
 )
 
-// load is what a number of clients measured.
+// load is what a number of clients ask of an address, and what they measured.
 type load struct {
+	kind    kind
+	addr    string
+	request []byte
+
 	latency samples
 	rate    samples // requests per second, one value a round
 	p50     samples // of each round, for the spread of ratios
+	spent   costs
+}
+
+func newLoad(k kind, addr, function string) *load {
+	return &load{kind: k, addr: addr, request: request(k, addr, function, "{}")}
 }
 
 // drive has clients call in a row for a while, each over its own connection.
-func drive(addr string, request []byte, clients int, d time.Duration, into *load) error {
+func (l *load) drive(clients int, d time.Duration) error {
 	conns := make([]*conn, 0, clients)
 	defer func() {
 		for _, k := range conns {
@@ -31,7 +40,7 @@ func drive(addr string, request []byte, clients int, d time.Duration, into *load
 		}
 	}()
 	for range clients {
-		k, err := dial(addr, request)
+		k, err := dial(l.addr, l.request)
 		if err != nil {
 			return err
 		}
@@ -45,7 +54,7 @@ func drive(addr string, request []byte, clients int, d time.Duration, into *load
 	for n, k := range conns {
 		wg.Go(func() {
 			for last := time.Now(); last.Before(end); {
-				if _, err := k.invoke(30 * time.Second); err != nil {
+				if err := k.expect(l.kind, 30*time.Second); err != nil {
 					errs[n] = err
 					return
 				}
@@ -61,106 +70,129 @@ func drive(addr string, request []byte, clients int, d time.Duration, into *load
 	for _, s := range taken {
 		all = append(all, s...)
 	}
-	into.latency = append(into.latency, all...)
-	into.rate = append(into.rate, float64(len(all))/took.Seconds())
-	into.p50 = append(into.p50, all.median())
+	l.latency = append(l.latency, all...)
+	l.rate = append(l.rate, float64(len(all))/took.Seconds())
+	l.p50 = append(l.p50, all.median())
 	return errors.Join(errs...)
+}
+
+// warmUp lets a load run for a moment and forgets what it measured.
+func (l *load) warmUp(clients int, d time.Duration) error {
+	throwaway := *l
+	return throwaway.drive(clients, d)
 }
 
 // measureWarm calls instances that are there already, with 1 and with 32 clients, in turns with a bare Node.js server.
 func measureWarm(ctx context.Context, o *options, l *lab, s *server, c *client, subjects []*subject, t *table) error {
-	base, stop, err := l.bareServer()
+	base, barePID, stop, err := l.bareServer()
 	if err != nil {
 		return err
 	}
 	defer stop()
 	for _, clients := range []int{1, 32} {
+		bare := newLoad(full, base, "bare")
+		loads := []*load{bare}
 		for _, f := range subjects {
 			if err := c.hold(ctx, f, clients); err != nil {
 				return err
 			}
+			loads = append(loads, newLoad(full, c.host(), f.name))
 		}
-		if err := drive(base, invocation(base, "bare", "{}"), clients, o.slice/4, new(load)); err != nil {
+		if clients == 1 {
+			loads = append(loads, newLoad(dryRun, c.host(), subjects[0].name), newLoad(health, c.host(), ""))
+		}
+		for _, m := range loads {
+			if err := m.warmUp(clients, o.slice/4); err != nil {
+				return err
+			}
+		}
+		before, err := c.counts(ctx, subjects)
+		if err != nil {
 			return err
 		}
-		for _, f := range subjects {
-			if err := drive(c.host(), invocation(c.host(), f.name, "{}"), clients, o.slice/4, new(load)); err != nil {
-				return err
-			}
-		}
-		before := make([]int, len(subjects))
-		for n, f := range subjects {
-			list, err := c.instances(ctx, f.name)
-			if err != nil {
-				return err
-			}
-			before[n] = len(list)
-		}
-		profiled := startPerf(o, s, clients, time.Duration(o.rounds*(len(subjects)+1))*o.slice)
-		bare := new(load)
-		loads := make([]*load, len(subjects))
-		for n := range loads {
-			loads[n] = new(load)
-		}
+		profiled := startPerf(o, s, clients, time.Duration(o.rounds*len(loads))*o.slice)
 		for i := range o.rounds {
 			step("warm invocations: %d clients, round %d of %d", clients, i+1, o.rounds)
-			if err := drive(base, invocation(base, "bare", "{}"), clients, o.slice, bare); err != nil {
-				return err
-			}
-			for n, f := range subjects {
+			for _, m := range loads {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				if err := drive(c.host(), invocation(c.host(), f.name, "{}"), clients, o.slice, loads[n]); err != nil {
+				used := readCosts(s, barePID)
+				if err := m.drive(clients, o.slice); err != nil {
 					return err
 				}
+				m.spent.spent(used, readCosts(s, barePID))
 			}
 		}
 		if err := profiled(); err != nil {
 			return err
 		}
-		section := fmt.Sprintf("warm invocation, %d clients", clients)
-		if clients == 1 {
-			section = "warm invocation, 1 client"
+		after, err := c.counts(ctx, subjects)
+		if err != nil {
+			return err
 		}
+		section := fmt.Sprintf("warm invocation, %d client%s", clients, map[bool]string{false: "s"}[clients == 1])
+		t.add(section, row{Name: "(baseline alone)", Unit: "/s", Value: bare.rate.median()}.note("processor per request: server %s, client %s",
+			bare.each(bare.spent.bare), bare.each(bare.spent.client)))
 		for n, f := range subjects {
-			list, err := c.instances(ctx, f.name)
-			if err != nil {
-				return err
+			note := fmt.Sprintf("%d instances", after[n])
+			if before[n] != after[n] {
+				note = fmt.Sprintf("%d instances before, %d after", before[n], after[n])
 			}
-			note := fmt.Sprintf("%d instances", len(list))
-			if len(list) != before[n] {
-				note = fmt.Sprintf("%d instances before, %d after", before[n], len(list))
-			}
-			t.add(section, warmRows(f, loads[n], bare, clients, note)...)
+			t.add(section, warmRows(f, loads[1+n], bare, clients, note)...)
+		}
+		for n, m := range loads[1+len(subjects):] {
+			name := []string{"Invoke that stops before the function (DryRun), p50", "health page, p50"}[n]
+			t.add(section, row{Name: name, Unit: "ms", Value: m.latency.median()}.against(nodeHTTP, bare.latency.median(), m.p50.over(bare.p50)).
+				note("processor per request: server %s, client %s", m.each(m.spent.server), m.each(m.spent.client)))
 		}
 	}
 	return nil
 }
 
+// counts says how many instances each function has.
+func (c *client) counts(ctx context.Context, subjects []*subject) ([]int, error) {
+	out := make([]int, len(subjects))
+	for n, f := range subjects {
+		list, err := c.instances(ctx, f.name)
+		if err != nil {
+			return nil, err
+		}
+		out[n] = len(list)
+	}
+	return out, nil
+}
+
+// each words a part of the costs per request.
+func (l *load) each(d time.Duration) string {
+	return fmt.Sprintf("%.0f µs", float64(d.Microseconds())/max(1, float64(len(l.latency))))
+}
+
+const nodeHTTP = "Node.js http"
+
 func warmRows(f *subject, m, bare *load, clients int, note string) []row {
-	const what = "Node.js http"
-	p50 := row{Name: f.runtime + ", p50", Unit: "ms", Value: m.latency.median()}.against(what, bare.latency.median(), m.p50.over(bare.p50))
-	p99 := row{Name: f.runtime + ", p99", Unit: "ms", Value: m.latency.at(0.99)}.against(what, bare.latency.at(0.99), nil)
-	rate := row{Name: f.runtime + ", requests", Unit: "/s", Value: m.rate.median()}.against(what, bare.rate.median(), m.rate.over(bare.rate)).note("%s", note)
+	p50 := row{Name: f.runtime + ", p50", Unit: "ms", Value: m.latency.median()}.against(nodeHTTP, bare.latency.median(), m.p50.over(bare.p50))
+	p99 := row{Name: f.runtime + ", p99", Unit: "ms", Value: m.latency.at(0.99)}.against(nodeHTTP, bare.latency.at(0.99), nil)
+	rate := row{Name: f.runtime + ", requests", Unit: "/s", Value: m.rate.median()}.against(nodeHTTP, bare.rate.median(), m.rate.over(bare.rate))
 	if clients == 1 {
 		p50 = p50.budget("≤ 3 ×", *p50.Ratio <= 3)
 	} else {
 		rate = rate.budget("≥ 0.6 ×", *rate.Ratio >= 0.6)
 	}
-	return []row{p50, p99, rate}
+	return []row{p50, p99.note("%s", note), rate.note("processor per request: server %s, instances %s, client %s",
+		m.each(m.spent.server), m.each(m.spent.instances), m.each(m.spent.client))}
 }
 
-// bareServer starts the baseline and returns its address and a function that ends it.
-func (l *lab) bareServer() (addr string, stop func(), err error) {
+// bareServer starts the baseline and returns its address, its process and a function that ends it.
+func (l *lab) bareServer() (addr string, pid int, stop func(), err error) {
 	cmd := exec.Command("node", filepath.Join(l.root, "bench/functions/node/server.js"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("the baseline server: %w", err)
+		return "", 0, nil, fmt.Errorf("the baseline server: %w", err)
 	}
 	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGKILL) // it holds nothing
@@ -172,9 +204,9 @@ func (l *lab) bareServer() (addr string, stop func(), err error) {
 	}
 	if err != nil {
 		stop()
-		return "", nil, fmt.Errorf("the baseline server does not say its port: %w", err)
+		return "", 0, nil, fmt.Errorf("the baseline server does not say its port: %w", err)
 	}
-	return "127.0.0.1:" + strings.TrimSpace(line), stop, nil
+	return "127.0.0.1:" + strings.TrimSpace(line), cmd.Process.Pid, stop, nil
 }
 
 // startPerf profiles the server for a while when that was asked for; the result waits for the end. The file for 32
