@@ -8,7 +8,11 @@ run_step() { # NAME COMMAND...
 	local name=$1 began=$SECONDS status=ok
 	shift
 	printf '\n== %s\n' "$name"
-	"$@" || { status=FAILED failed=1; }
+	# Not `"$@" || …`, in which bash would go on after a failure inside of a step.
+	set +e
+	(set -e && "$@")
+	if [ $? != 0 ]; then status=FAILED failed=1; fi
+	set -e
 	names+=("$name") results+=("$(printf '%-6s %4d s' "$status" $((SECONDS - began)))")
 }
 

@@ -56,6 +56,9 @@ function. Flags say otherwise. On an update, what no flag names stays as it is; 
 			return deploy(cmd, c, args[0], f)
 		},
 	}
+	cmd.ValidArgsFunction = firstOnly(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	})
 	r.addFlags(cmd)
 	addJSONFlag(cmd, &f.json)
 	fl := cmd.Flags()

@@ -209,11 +209,14 @@ func clientTools() finding {
 func serverFinding(ctx context.Context, c *connection) (f finding, up bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var health struct{ Status, Version string }
+	var health struct{ Status, Version, Isolation string }
 	if err := c.getJSON(ctx, "/_mayfly/health", nil, &health); err != nil {
 		return finding{Check: "server", Status: statusOK, Detail: explain(err)}, false
 	}
 	f = finding{Check: "server", Status: statusOK, Detail: fmt.Sprintf("%s at %s, version %s", health.Status, c.endpoint, health.Version)}
+	if health.Isolation != "" {
+		f.Detail += ", isolation " + health.Isolation
+	}
 	if health.Status != "ok" {
 		f.Status = statusWarn
 	}

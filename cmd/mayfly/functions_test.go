@@ -36,6 +36,25 @@ func TestListEmpty(t *testing.T) {
 	}
 }
 
+func TestCompletion(t *testing.T) {
+	s := newFakeServer(t, map[string]answer{"GET /2015-03-31/functions": {body: twoFunctions}, "GET /2015-03-31/functions/": {body: twoFunctions}})
+	for args, want := range map[string]string{
+		"invoke ":        "orders\nreport\n:4\n",
+		"invoke orders ": ":4\n",
+		"logs ":          "orders\nreport\n:4\n",
+		"rm orders ":     "report\n:4\n",
+		"deploy ":        ":16\n", // folders
+	} {
+		if got := run(t, append([]string{"__complete"}, strings.Split(args, " ")...)...); got.err != nil || got.stdout != want {
+			t.Errorf("%q: got %q, %v; want %q", args, got.stdout, got.err, want)
+		}
+	}
+	s.Close()
+	if got := run(t, "__complete", "invoke", ""); got.stdout != ":4\n" {
+		t.Errorf("without a server: got %q", got.stdout)
+	}
+}
+
 func TestInstances(t *testing.T) {
 	newFakeServer(t, map[string]answer{"GET /_mayfly/api/instances": {
 		body: `[{"id":"i-1","function":"orders","version":"$LATEST","state":"idle","since":"2026-11-22T21:50:02Z","invocations":7,"stream":"s"}]`,

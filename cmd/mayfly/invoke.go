@@ -45,6 +45,7 @@ function failed; what it answered is printed all the same.`,
 		},
 	}
 	r.addFlags(cmd)
+	cmd.ValidArgsFunction = firstOnly(r.completeFunctions)
 	cmd.Flags().StringVarP(&payload, "payload", "p", "{}", "the event: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&qualifier, "qualifier", "", "version or alias to call")
 	cmd.Flags().BoolVar(&withLog, "log", false, "print the log's last 4 KB and the phases")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -86,6 +87,34 @@ func listFunctions(ctx context.Context, c *connection) ([]listedFunction, error)
 		}
 	}
 	return fs, nil
+}
+
+// completeFunctions offers the functions that the server has to shell completion; it keeps quiet when it cannot.
+func (r *remote) completeFunctions(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	c, err := r.connect(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	fs, _ := listFunctions(ctx, c) // what there is; an error gives nothing to offer
+	var names []string
+	for _, f := range fs {
+		if !slices.Contains(args, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// firstOnly completes the first argument only.
+func firstOnly(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return f(cmd, args, word)
+	}
 }
 
 // listedState is a function's state in one word. Lambda's list leaves the state out; such a function is Active.

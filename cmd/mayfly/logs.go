@@ -57,6 +57,7 @@ func newLogsCommand() *cobra.Command {
 		},
 	}
 	r.addFlags(cmd)
+	cmd.ValidArgsFunction = firstOnly(r.completeFunctions)
 	addJSONFlag(cmd, &asJSON)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing lines as they come")
 	cmd.Flags().StringVar(&since, "since", "1h", "how far back: a duration (15m) or a time (RFC 3339)")

@@ -33,5 +33,6 @@ func newRemoveCommand() *cobra.Command {
 		},
 	}
 	r.addFlags(cmd)
+	cmd.ValidArgsFunction = r.completeFunctions
 	return cmd
 }
