@@ -106,7 +106,8 @@ func TestNobodyComesIn(t *testing.T) {
 	w.run(ns, "ip", "link", "set", "lo", "up") // for the test's own way to the server
 	inner := w.serve(ns, l.Addr().String())
 	w.run(w.internet, "ip", "route", "add", l.Addr().String(), "via", "5.5.5.1")
-	for name, from := range map[string]*os.File{"internet": w.internet, "host": w.host} {
+	neighbour, _ := w.sandbox(m, Policy{Allow: prefixes("0.0.0.0/0")})
+	for name, from := range map[string]*os.File{"internet": w.internet, "host": w.host, "neighbour": neighbour} {
 		if got, err := ask(from, l.Addr().String(), 50*time.Millisecond); err == nil {
 			t.Errorf("a connection from the %s got in: %q", name, got)
 		}
@@ -115,7 +116,7 @@ func TestNobodyComesIn(t *testing.T) {
 		}
 	}
 	w.arrives(ns, "", "8.8.8.8", "8.8.8.8") // what has been sent has come as far as it does
-	for _, payload := range []string{"internet", "host"} {
+	for _, payload := range []string{"internet", "host", "neighbour"} {
 		if _, in := inner.get(payload); in {
 			t.Errorf("a datagram from the %s got in", payload)
 		}
@@ -286,6 +287,7 @@ func TestTwoManagersShareAPool(t *testing.T) {
 	w := newWorld(t)
 	o := Options{Pool: netip.MustParsePrefix("100.99.0.0/28")}
 	a, b := w.manager(o), w.manager(o)
+	b.next = a.next // so that they meet at every step
 	var wg sync.WaitGroup
 	for range 7 {
 		for _, m := range []*Manager{a, b} {
