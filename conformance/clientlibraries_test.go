@@ -113,6 +113,8 @@ app.get('/hello/:name', (req, res) => res.cookie('seen', 'yes').cookie('twice', 
 app.post('/orders', (req, res) => res.status(201).location('/orders/1').json({ items: req.body.items.length }));
 app.get('/image', (req, res) => res.type('png').send(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 255])));
 app.get('/gone', (req, res) => res.redirect(302, '/hello/x'));
+// Express's own answer fails on the requests that the library makes (CodeGenieApp/serverless-express#698).
+app.use((req, res) => res.status(404).send('Cannot ' + req.method + ' ' + req.path));
 exports.handler = serverlessExpress({ app });
 `}})
 	url := s.url(t, name, types.FunctionUrlAuthTypeNone, nil)

@@ -9,5 +9,5 @@
 //
 //	MAYFLY_BINARY     test this binary instead of building one
 //	MAYFLY_RACE=1     build the server with the race detector
-//	MAYFLY_LEAK_N     invocations of TestNothingLeaks (1,000; `make test` does 10,000)
+//	MAYFLY_LEAK_N     invocations of TestNothingLeaks (10,000; 1,000 with -short)
 package conformance
