@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -245,14 +247,18 @@ func (c *Console) ended(err error) error {
 
 func (c *Console) runtimes(w http.ResponseWriter, _ *http.Request, _ string) error {
 	type runtime struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-		Path    string `json:"path"`
-		Source  string `json:"source"`
+		Name     string `json:"name"`
+		Version  string `json:"version,omitempty"`
+		Path     string `json:"path,omitempty"`
+		Source   string `json:"source,omitempty"`
+		MappedTo string `json:"mappedTo,omitempty"`
 	}
 	out := []runtime{}
 	for _, rt := range c.Runtimes.List() {
-		out = append(out, runtime{rt.Name, rt.Version, rt.Path, rt.Source})
+		out = append(out, runtime{Name: rt.Name, Version: rt.Version, Path: rt.Path, Source: rt.Source})
+	}
+	for _, asked := range slices.Sorted(maps.Keys(c.Runtimes.Mapping())) {
+		out = append(out, runtime{Name: asked, MappedTo: c.Runtimes.Mapping()[asked]})
 	}
 	return writeJSON(w, out)
 }

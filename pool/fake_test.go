@@ -189,7 +189,7 @@ func echo(b *fakeBox, p sandbox.Process) {
 type fakeRuntimes struct{}
 
 func (fakeRuntimes) Resolve(name string) (bootstrap.Runtime, error) {
-	return bootstrap.Runtime{Name: name}, nil
+	return bootstrap.Runtime{Name: "fake-" + name}, nil
 }
 func (fakeRuntimes) Launch(bootstrap.Runtime, string) bootstrap.Launch {
 	return bootstrap.Launch{Args: []string{"/var/task/bootstrap"}}

@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"mayfly"
 	"mayfly/runtimeapi"
 	"mayfly/sandbox"
+	"mayfly/sandbox/bootstrap"
 	"mayfly/telemetry"
 )
 
@@ -42,7 +45,7 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	if err != nil {
 		return nil, queued, err
 	}
-	if i.awaitInit(p.Limits.InitTimeout) {
+	if i.failure != nil || i.awaitInit(p.Limits.InitTimeout) {
 		return i, queued, nil
 	}
 	i.report(func() string {
@@ -53,7 +56,7 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	if err != nil {
 		return nil, queued, err
 	}
-	if !again.awaitInit(v.Timeout) {
+	if again.failure == nil && !again.awaitInit(v.Timeout) {
 		again.failure = &failure{status: "timeout", errorType: "Sandbox.Timedout", why: reasonTimeout}
 	}
 	again.spent, again.initTime = min(again.initTime, v.Timeout), 0
@@ -67,7 +70,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	if err != nil {
 		return nil, err
 	}
-	launch := p.Runtimes.Launch(rt, v.Handler)
+	launch := p.Runtimes.Launch(rt, v.Handler).ForMemory(v.MemoryMB)
 	egress := p.Egress
 	if v.Egress != "" {
 		if egress, err = sandbox.ParseEgress(v.Egress); err != nil {
@@ -147,15 +150,40 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	}
 	i.sandboxTime = p.now().Sub(began)
 	i.logs.mark(func() { i.logs.platform(initStartLine(v, rt.Name, p.now())) })
-	err = i.box.Start(ctx, sandbox.Process{
-		Args: launch.Args, Env: environment(v, launch.Env, i.stream, credentials), Dir: taskRoot,
-		Stdout: i.logs.file(), Stderr: i.logs.file(),
-	})
+	provided := strings.HasPrefix(rt.Name, "provided")
+	if provided {
+		launch.Args[0], err = bootstrap.Entrypoint(code, "")
+	}
+	if err == nil {
+		err = i.box.Start(ctx, sandbox.Process{
+			Args: launch.Args, Env: environment(v, launch.Env, i.stream, credentials), Dir: taskRoot,
+			Stdout: i.logs.file(), Stderr: i.logs.file(),
+		})
+	}
+	if f := entryFailure(err, launch.Args[0]); provided && f != nil {
+		i.failInit(f)
+		return i, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.running.Go(i.watch)
 	return i, nil
+}
+
+// entryFailure tells the function's own mistake, a bootstrap that is not there or cannot be executed, from ours.
+func entryFailure(err error, path string) *failure {
+	const invalid = "Runtime.InvalidEntrypoint"
+	var missing *bootstrap.EntrypointError
+	if errors.As(err, &missing) {
+		return &failure{status: "error", errorType: missing.Type(), lines: []string{missing.Error()}, why: reasonInit}
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOEXEC, syscall.EACCES, syscall.ENOENT} {
+		if errors.Is(err, errno) {
+			return &failure{status: "error", errorType: invalid, why: reasonInit, lines: []string{"fork/exec " + path + ": " + errno.Error()}}
+		}
+	}
+	return nil
 }
 
 // initMillicores is the processor limit while starting: Lambda gives the init phase up to two vCPUs whatever the memory.

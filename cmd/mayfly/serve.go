@@ -153,6 +153,11 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	if err != nil {
 		return err
 	}
+	go func() { // cold starts are quicker once it is done; nothing waits for it
+		if err := s.runtimes.Compile(ctx); err != nil {
+			log.Warn("the Python bootstrap cannot be compiled ahead", "error", err)
+		}
+	}()
 	for from, to := range c.runtimeMap {
 		log.Warn("a runtime is mapped to another", "asked", from, "runs", to)
 	}
