@@ -151,23 +151,25 @@ func partialMarker(data, marker []byte) int {
 
 func (p *logPipe) text(b []byte) {
 	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 {
-			p.partial = append(p.partial, b...)
-			for len(p.partial) >= telemetry.MaxMessage {
-				p.line(p.partial[:telemetry.MaxMessage])
-				p.partial = append(p.partial[:0], p.partial[telemetry.MaxMessage:]...)
-			}
-			return
-		}
-		if len(p.partial) > 0 {
-			p.partial = append(p.partial, b[:i]...)
-			p.line(p.partial)
-			p.partial = p.partial[:0]
+		piece, whole := b, false
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			piece, whole = b[:i], true
+			b = b[i+1:]
 		} else {
-			p.line(b[:i])
+			b = nil
 		}
-		b = b[i+1:]
+		if whole && len(p.partial) == 0 && len(piece) <= telemetry.MaxMessage { // the ordinary line, without a copy
+			p.line(piece)
+			continue
+		}
+		p.partial = append(p.partial, piece...)
+		for len(p.partial) > telemetry.MaxMessage {
+			p.line(p.partial[:telemetry.MaxMessage])
+			p.partial = append(p.partial[:0], p.partial[telemetry.MaxMessage:]...)
+		}
+		if whole {
+			p.flushPartial()
+		}
 	}
 	if cap(p.partial) > 64<<10 && len(p.partial) == 0 {
 		p.partial = nil // one long line must not be kept for the instance's life
