@@ -52,7 +52,7 @@ func (l *Lease) connect(ctx context.Context, ns *os.File) error {
 		return err
 	}
 	defer in.close()
-	if err := l.m.host.do(newPair(l.link, l.addr, int(ns.Fd()))); err != nil {
+	if err := l.m.host.do(newPair(l.link, l.addr, l.m.mtu, int(ns.Fd()))); err != nil {
 		return err
 	}
 	if l.index, err = l.m.host.index(l.link); err != nil {

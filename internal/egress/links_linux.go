@@ -33,11 +33,12 @@ func mac(first byte, a netip.Addr) net.HardwareAddr {
 }
 
 // newPair makes a pair with its other end in the namespace of the descriptor ns.
-func newPair(name string, a netip.Addr, ns int) request {
+func newPair(name string, a netip.Addr, mtu, ns int) request {
 	q := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	q.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	q.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	q.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hostMAC(a)))
+	q.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	// More queues, one for each processor by default, would cost time and memory at each start.
 	q.AddData(nl.NewRtAttr(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1)))
 	q.AddData(nl.NewRtAttr(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1)))
@@ -47,6 +48,7 @@ func newPair(name string, a netip.Addr, ns int) request {
 	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
 	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(inside))
 	peer.AddRtAttr(unix.IFLA_ADDRESS, sandboxMAC(a))
+	peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu)))
 	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(ns)))
 	peer.AddRtAttr(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1))
 	peer.AddRtAttr(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1))

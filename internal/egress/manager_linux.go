@@ -28,6 +28,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	host   *rtnl // nil before the first Attach
+	mtu    int   // set with host
 	table  *table
 	leases map[netip.Addr]*Lease
 	next   uint32 // where the search for a free address goes on: it comes round to a used one as late as it can
@@ -52,13 +53,9 @@ func New(o Options) (*Manager, error) {
 
 // Sweep removes the links that an earlier process of the same name left behind, and its table. It reports how many links.
 func (m *Manager) Sweep() (int, error) {
-	at := netns.None()
-	if m.o.NetNS != nil {
-		at = netns.NsHandle(m.o.NetNS.Fd())
-	}
-	h, err := rtnetlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	h, err := m.handle()
 	if err != nil {
-		return 0, fmt.Errorf("egress: netlink: %w", err)
+		return 0, err
 	}
 	defer h.Close()
 	links, err := h.LinkList()
@@ -103,6 +100,49 @@ func (m *Manager) Sweep() (int, error) {
 	return len(dead), err
 }
 
+// handle opens a handle of the netlink library, which is at its best for lists.
+func (m *Manager) handle() (*rtnetlink.Handle, error) {
+	at := netns.None()
+	if m.o.NetNS != nil {
+		at = netns.NsHandle(m.o.NetNS.Fd())
+	}
+	h, err := rtnetlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("egress: netlink: %w", err)
+	}
+	return h, nil
+}
+
+// uplinkMTU is how long packets may be: what the links of the host's default routes take, at most Ethernet's 1,500. Longer
+// ones would have to be cut or refused on the way, and not every network tells their sender.
+func (m *Manager) uplinkMTU() (int, error) {
+	h, err := m.handle()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Close()
+	mtu := 1500
+	routes, err := h.RouteListFiltered(rtnetlink.FAMILY_V4, &rtnetlink.Route{}, rtnetlink.RT_FILTER_DST)
+	if err != nil {
+		return 0, fmt.Errorf("egress: list default routes: %w", err)
+	}
+	for _, r := range routes {
+		for _, index := range append(hops(r), r.LinkIndex) {
+			if l, err := h.LinkByIndex(index); err == nil && l.Attrs().MTU >= 576 {
+				mtu = min(mtu, l.Attrs().MTU)
+			}
+		}
+	}
+	return mtu, nil
+}
+
+func hops(r rtnetlink.Route) (links []int) {
+	for _, hop := range r.MultiPath {
+		links = append(links, hop.LinkIndex)
+	}
+	return links
+}
+
 // dial opens a connection to nftables.
 func (m *Manager) dial() (*nftables.Conn, error) {
 	opts := []nftables.ConnOption{nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
@@ -126,6 +166,10 @@ func (m *Manager) start() error {
 	if m.table != nil {
 		return nil
 	}
+	mtu, err := m.uplinkMTU()
+	if err != nil {
+		return err
+	}
 	host, err := openRtnl(m.o.NetNS)
 	if err != nil {
 		return err
@@ -140,7 +184,7 @@ func (m *Manager) start() error {
 		host.close()
 		return err
 	}
-	m.host, m.table = host, t
+	m.host, m.table, m.mtu = host, t, mtu
 	m.warnOfConflicts()
 	return nil
 }

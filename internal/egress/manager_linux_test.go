@@ -386,6 +386,18 @@ func countFDs(t *testing.T) int {
 	return len(fds)
 }
 
+func TestLinksTakeWhatTheUplinkTakes(t *testing.T) {
+	for uplink, want := range map[string]string{"1400": "mtu 1400 ", "9000": "mtu 1500 "} {
+		w := newWorld(t)
+		w.run(w.host, "ip", "link", "set", "up0", "mtu", uplink)
+		m := w.manager(Options{})
+		ns, l := w.sandbox(m, Policy{Internet: true})
+		if got := w.run(ns, "ip", "link", "show", "eth0") + w.run(w.host, "ip", "link", "show", l.Link()); strings.Count(got, want) != 2 {
+			t.Errorf("with an uplink of %s:\n%s", uplink, got)
+		}
+	}
+}
+
 func TestConflicts(t *testing.T) {
 	w := newWorld(t)
 	var log bytes.Buffer
