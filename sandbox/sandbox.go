@@ -53,7 +53,7 @@ type Sandbox interface {
 	// Bind gives the sandbox the files, limits and network policy of one function version.
 	Bind(ctx context.Context, b Binding) error
 
-	// Start runs the process. Stdout and Stderr are handed to the process as they are; the caller keeps its own copies.
+	// Start runs the process. Its streams are handed to the process as they are; the caller keeps its own copies.
 	Start(ctx context.Context, p Process) error
 
 	// SetCPU changes the processor limit, in thousandths of a core; 0 is no limit.
@@ -111,6 +111,7 @@ type Process struct {
 	Args   []string // Args[0] is an absolute path inside the sandbox
 	Env    []string // the whole environment
 	Dir    string   // working directory inside
+	Stdin  *os.File // nil is the null device
 	Stdout *os.File
 	Stderr *os.File
 }

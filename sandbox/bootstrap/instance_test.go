@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,6 +95,56 @@ func start(t testing.TB, rt bootstrap.Runtime, codeDir, handler string, env ...s
 		append(append(launch.Env, functionEnv(handler)...), env...), codeDir)
 }
 
+// startWaiting is start with a process that has booted before it learns of the function.
+func startWaiting(t testing.TB, rt bootstrap.Runtime, codeDir, handler string, env ...string) *instance {
+	t.Helper()
+	c, err := catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch := c.Launch(rt, handler).ForMemory(512)
+	var pairs []string
+	for _, m := range launch.Mounts {
+		pairs = append(pairs, m.Target, m.Source)
+	}
+	i := newInstance(t)
+	ours, theirs := socketPair(t)
+	i.cmd = exec.Command(launch.Args[0], launch.Args[1:]...)
+	i.cmd.Stdin = theirs
+	i.execute(strings.NewReplacer(pairs...), launch.WaitingEnv(i.addr), "/")
+	theirs.Close()
+	if n, err := ours.Read(make([]byte, 8)); n != 1 || err != nil {
+		t.Fatalf("the process is not ready: %d %v\noutput: %s", n, err, i.output)
+	}
+	pairs = append([]string{bootstrap.TaskRoot, codeDir}, pairs...)
+	inside := strings.NewReplacer(pairs...)
+	var all []string
+	for _, kv := range slices.Concat(launch.Env, []string{"AWS_LAMBDA_RUNTIME_API=" + i.addr}, functionEnv(handler), env) {
+		all = append(all, inside.Replace(kv))
+	}
+	order, err := bootstrap.NewOrder(all, codeDir).Encode()
+	if err == nil {
+		_, err = ours.Write(order)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours.Close()
+	return i
+}
+
+// socketPair returns a connected pair; the second is for a process.
+func socketPair(t testing.TB) (ours, theirs *os.File) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs = os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	t.Cleanup(func() { ours.Close() })
+	return ours, theirs
+}
+
 // functionEnv is the platform's part of the environment.
 func functionEnv(handler string) []string {
 	return []string{
@@ -108,6 +160,15 @@ func functionEnv(handler string) []string {
 // run starts a process that talks to a Runtime API of its own.
 func run(t testing.TB, inside *strings.Replacer, args, env []string, dir string) *instance {
 	t.Helper()
+	i := newInstance(t)
+	i.cmd = exec.Command(args[0], args[1:]...)
+	i.execute(inside, append([]string{"AWS_LAMBDA_RUNTIME_API=" + i.addr}, env...), dir) // a later one in env wins
+	return i
+}
+
+// newInstance starts a Runtime API.
+func newInstance(t testing.TB) *instance {
+	t.Helper()
 	i := &instance{t: t, output: &lines{}, exited: make(chan struct{}), next: make(chan struct{}, 1000)}
 	i.api = runtimeapi.New(runtimeapi.Options{OnNext: func() { i.next <- struct{}{} }})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -117,11 +178,16 @@ func run(t testing.TB, inside *strings.Replacer, args, env []string, dir string)
 	go func() { _ = i.api.Serve(l) }()
 	t.Cleanup(i.api.Close)
 	i.addr = l.Addr().String()
-	for j := range args {
-		args[j] = inside.Replace(args[j])
+	return i
+}
+
+// execute starts i.cmd, in arguments and environment of which inside replaces the paths of a sandbox.
+func (i *instance) execute(inside *strings.Replacer, env []string, dir string) {
+	i.t.Helper()
+	for j := range i.cmd.Args {
+		i.cmd.Args[j] = inside.Replace(i.cmd.Args[j])
 	}
-	i.cmd = exec.Command(args[0], args[1:]...)
-	i.cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + i.addr} // a later one in env wins
+	i.cmd.Path = i.cmd.Args[0]
 	for _, kv := range env {
 		i.cmd.Env = append(i.cmd.Env, inside.Replace(kv))
 	}
@@ -129,18 +195,17 @@ func run(t testing.TB, inside *strings.Replacer, args, env []string, dir string)
 	i.cmd.Stdout = i.output
 	i.cmd.Stderr = i.output
 	if err := i.cmd.Start(); err != nil {
-		t.Fatal(err)
+		i.t.Fatal(err)
 	}
 	go func() {
 		_ = i.cmd.Wait()
 		close(i.exited)
 		i.api.Close()
 	}()
-	t.Cleanup(func() {
+	i.t.Cleanup(func() {
 		_ = i.cmd.Process.Kill()
 		<-i.exited
 	})
-	return i
 }
 
 // id is the request id of the n-th invocation of an instance, from 1.

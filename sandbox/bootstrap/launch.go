@@ -24,6 +24,7 @@ type Launch struct {
 	Args   []string
 	Env    []string // KEY=value, as Lambda documents them per runtime
 	Mounts []sandbox.Mount
+	Waits  bool // the bootstrap can boot ahead of need: see WaitingEnv
 
 	family family
 }
@@ -33,7 +34,7 @@ type Launch struct {
 //
 // For a provided runtime Args names /var/task/bootstrap; Entrypoint checks that it is there, or finds the one in a layer.
 func (c *Catalog) Launch(rt Runtime, _ string) Launch {
-	l := Launch{family: rt.family, Env: []string{
+	l := Launch{family: rt.family, Waits: rt.family != familyProvided, Env: []string{
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
 		"PATH=/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",

@@ -58,6 +58,9 @@ func TestNode(t *testing.T) {
 	for _, rt := range runtimesOf(t, "nodejs") {
 		t.Run(rt.Name, func(t *testing.T) {
 			checkGolden(t, rt.Name, append(nodeCases(), ownNodeCases...), own(rt, dir), dir)
+			t.Run("waiting", func(t *testing.T) {
+				checkGolden(t, rt.Name, append(nodeCases(), ownNodeCases...), ownWaiting(rt, dir), dir)
+			})
 		})
 	}
 }
@@ -65,4 +68,9 @@ func TestNode(t *testing.T) {
 // own starts Mayfly's bootstrap.
 func own(rt bootstrap.Runtime, dir string) starter {
 	return func(t *testing.T, c testCase) *instance { return start(t, rt, dir, c.handler, c.env...) }
+}
+
+// ownWaiting starts Mayfly's bootstrap ahead of need.
+func ownWaiting(rt bootstrap.Runtime, dir string) starter {
+	return func(t *testing.T, c testCase) *instance { return startWaiting(t, rt, dir, c.handler, c.env...) }
 }

@@ -50,6 +50,9 @@ func TestPython(t *testing.T) {
 	for _, rt := range runtimesOf(t, "python") {
 		t.Run(rt.Name, func(t *testing.T) {
 			checkGolden(t, rt.Name, append(pythonCases(), ownPythonCases...), own(rt, dir), dir)
+			t.Run("waiting", func(t *testing.T) {
+				checkGolden(t, rt.Name, append(pythonCases(), ownPythonCases...), ownWaiting(rt, dir), dir)
+			})
 		})
 	}
 }

@@ -136,7 +136,7 @@ func (s *box) startProgram(in sandbox.Process) (*program, []int, error) {
 		p.call("setsid", unix.SYS_SETSID)
 		p.call("open /dev/null", unix.SYS_OPENAT, num(unix.AT_FDCWD), p.str("/dev/null"), num(unix.O_RDWR|unix.O_CLOEXEC), num(0))
 		null := p.result()
-		for i, f := range []*os.File{nil, in.Stdout, in.Stderr} {
+		for i, f := range []*os.File{in.Stdin, in.Stdout, in.Stderr} {
 			from := null
 			if f != nil {
 				from = received(len(files))

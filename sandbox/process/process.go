@@ -169,6 +169,9 @@ func (s *box) Start(ctx context.Context, p sandbox.Process) error {
 	if env == nil {
 		cmd.Env = []string{} // nil would be the server's own
 	}
+	if p.Stdin != nil {
+		cmd.Stdin = p.Stdin
+	}
 	if p.Stdout != nil {
 		cmd.Stdout = p.Stdout
 	}

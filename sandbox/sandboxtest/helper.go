@@ -82,6 +82,9 @@ func help(what string, args []string) error {
 		if n != 0 || err != nil {
 			return fmt.Errorf("stdin: %d bytes, %w", n, err)
 		}
+	case "echo":
+		_, err := io.Copy(os.Stdout, os.Stdin)
+		return err
 	case "cat":
 		b, err := os.ReadFile(args[0])
 		if err != nil {

@@ -45,7 +45,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver, traits Trait
 		name string
 		f    func(*testing.T)
 	}{
-		{"states", s.states}, {"ids", s.ids}, {"exit code", s.exitCode}, {"signal", s.signal}, {"streams", s.streams},
+		{"states", s.states}, {"ids", s.ids}, {"exit code", s.exitCode}, {"signal", s.signal}, {"streams", s.streams}, {"stdin", s.stdin},
 		{"environment", s.environment}, {"missing program", s.missing}, {"bad source", s.badSource}, {"large environment", s.large},
 		{"mounts", s.mounts}, {"listener", s.listener}, {"destroy", s.destroy}, {"destroy early", s.destroyEarly},
 		{"destroy while starting", s.destroyRace}, {"usage", s.usage}, {"parallel", s.parallel}, {"canceled", s.canceled}, {"prestart", s.prestart},
@@ -227,6 +227,22 @@ func (s *suite) signal(t *testing.T) {
 func (s *suite) streams(t *testing.T) {
 	stdout, stderr, e := Output(t, s.bound(t), sandbox.Process{Args: Command("streams")})
 	if stdout != "to stdout" || stderr != "to stderr" || e.Code != 0 {
+		t.Errorf("stdout %q, stderr %q, %+v", stdout, stderr, e)
+	}
+}
+
+func (s *suite) stdin(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("to stdin"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	stdout, stderr, e := Output(t, s.bound(t), sandbox.Process{Args: Command("echo"), Stdin: r})
+	if stdout != "to stdin" || e.Code != 0 {
 		t.Errorf("stdout %q, stderr %q, %+v", stdout, stderr, e)
 	}
 }

@@ -23,12 +23,12 @@ function stringify(body) {
 }
 
 class Client {
-  // onEvent(headers, body) is called with each event.
-  constructor(address, onEvent) {
+  // onEvent(headers, body), to be set before the first next, is called with each event.
+  constructor(address) {
     const colon = address.lastIndexOf(':');
     this.host = address.slice(0, colon);
     this.port = Number(address.slice(colon + 1));
-    this.onEvent = onEvent;
+    this.onEvent = undefined;
     this.socket = null;
     this.awaited = []; // handlers of the responses to come, in order
     this.partial = null; // bytes of a response whose headers are incomplete
@@ -53,6 +53,14 @@ class Client {
     socket.on('close', () => this.broken(socket, new Error('the Runtime API closed the connection')));
     this.socket = socket;
     this.partial = this.message = null;
+  }
+
+  // Connects ahead of the first request. Whatever goes wrong shows there.
+  connected() {
+    return new Promise((done) => {
+      this.connect();
+      this.socket.once('connect', done).once('close', done);
+    }).then(() => { if (this.socket !== null) this.socket.unref(); });
   }
 
   // The connection is gone. When only an event was awaited, ask again once: the server hands the same one out.

@@ -14,10 +14,10 @@ from _socket import AF_INET, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket as _S
 from mayfly_json import from_json, to_json
 
 _env = os.environ
-_LOG_JSON = (_env.get("AWS_LAMBDA_LOG_FORMAT") or "").upper() == "JSON"
-_LOG_LEVEL = (_env.get("AWS_LAMBDA_LOG_LEVEL") or "").upper().replace("TRACE", "DEBUG")
 _OWN_FILES = ("/bootstrap.py", "/mayfly_runtime.py", "/mayfly_json.py")
 
+_log_json = False
+_log_level = ""
 _request_id = None  # of the invocation at hand, for log lines
 
 
@@ -185,14 +185,14 @@ class _LoggingLoader(object):
         self.loader.exec_module(module)
         import mayfly_logging
 
-        mayfly_logging.setup(module, _LOG_JSON, _LOG_LEVEL, lambda: _request_id)
+        mayfly_logging.setup(module, _log_json, _log_level, lambda: _request_id)
 
 
 def _install_logging():
     if "logging" in sys.modules:
         import mayfly_logging
 
-        mayfly_logging.setup(sys.modules["logging"], _LOG_JSON, _LOG_LEVEL, lambda: _request_id)
+        mayfly_logging.setup(sys.modules["logging"], _log_json, _log_level, lambda: _request_id)
     else:
         sys.meta_path.insert(0, _LoggingHook())
 
@@ -231,7 +231,7 @@ def _exception_error(invoke_id=None):
 
 def _log_error(error):
     """Writes an error as one log line: its lines are joined by carriage returns, indented by no-break spaces."""
-    if _LOG_JSON:
+    if _log_json:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         sys.stdout.write(to_json(dict({"timestamp": stamp, "level": "ERROR"}, **error)) + "\n")
         return
@@ -522,13 +522,32 @@ def _set_path():
                 setattr(builtins, name, _Quitter(name))
 
 
+def _wait():
+    """Waits for the function that this process runs, and returns a client that is connected already."""
+    api = RuntimeApi(_env["AWS_LAMBDA_RUNTIME_API"])
+    try:
+        api._connect()
+    except OSError:
+        api._drop()
+    import mayfly_shell
+
+    mayfly_shell.wait()
+    return api if RuntimeApi(_env["AWS_LAMBDA_RUNTIME_API"]).address == api.address else None
+
+
 def main():
-    global _request_id
+    global _log_json, _log_level, _request_id
+    api = None
+    if "_HANDLER" not in _env:
+        api = _wait()
+    _log_json = (_env.get("AWS_LAMBDA_LOG_FORMAT") or "").upper() == "JSON"
+    _log_level = (_env.get("AWS_LAMBDA_LOG_LEVEL") or "").upper().replace("TRACE", "DEBUG")
     _set_path()
     sys.argv = sys.argv[:1]
     sys.stdout = Unbuffered(sys.stdout)
     sys.stderr = Unbuffered(sys.stderr)
-    api = RuntimeApi(_env["AWS_LAMBDA_RUNTIME_API"])
+    if api is None:
+        api = RuntimeApi(_env["AWS_LAMBDA_RUNTIME_API"])
     error = None
     try:
         _install_logging()
