@@ -87,6 +87,16 @@ func (v *Version) ARN() string {
 	return v.ID.ARN(v.Version)
 }
 
+// Alias is a name for a version that can be moved to another. An *Alias that was handed out is immutable.
+type Alias struct {
+	Function    FunctionID
+	Name        string
+	Version     string // "$LATEST" or a number
+	Description string
+	Weights     map[string]float64 // share of the invocations, from 0 to below 1, that goes to another version
+	RevisionID  string             // changes with every change
+}
+
 // Logging is a function's LoggingConfig.
 type Logging struct {
 	Format           string // "Text" or "JSON"

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -78,6 +79,7 @@ func (r *Registry) Create(ctx context.Context, in CreateInput) (*mayfly.Version,
 			next:     1,
 			latest:   v,
 			versions: map[string]*mayfly.Version{},
+			aliases:  map[string]*mayfly.Alias{},
 			urls:     map[string]*mayfly.URLConfig{},
 		}
 		if rec.fn.Tags == nil {
@@ -118,16 +120,6 @@ func cloneVpc(in *mayfly.VpcConfig) *mayfly.VpcConfig {
 		return nil
 	}
 	return &mayfly.VpcConfig{SubnetIDs: slices.Clone(in.SubnetIDs), SecurityGroupIDs: slices.Clone(in.SecurityGroupIDs), IPv6Allowed: in.IPv6Allowed}
-}
-
-// publish copies $LATEST to the next number. The record is the caller's own, not yet shown to anybody.
-func (rec *record) publish() *mayfly.Version {
-	v := *rec.latest
-	v.Version = strconv.FormatInt(rec.next, 10)
-	v.RevisionID = uuid.NewString()
-	rec.next++
-	rec.versions[v.Version] = &v
-	return &v
 }
 
 func putAll(tx *store.Tx, rec *record) (err error) {
@@ -339,6 +331,9 @@ func (r *Registry) deleteVersion(ctx context.Context, id mayfly.FunctionID, qual
 	err := r.change(ctx, id, func(old *record) (edit, error) {
 		if old == nil {
 			return edit{}, errFunctionNotFound(id.ARN(""))
+		}
+		if names := old.pointing(qualifier); len(names) > 0 {
+			return edit{}, mayfly.Errorf(mayfly.KindConflict, "Unable to delete version because the following aliases reference it: [%s]", strings.Join(names, ", "))
 		}
 		v := old.versions[qualifier]
 		rec := old.clone()

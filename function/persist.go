@@ -121,9 +121,32 @@ func deleteVersion(tx *store.Tx, v *mayfly.Version) error {
 	return err
 }
 
-// deleteFunction relies on ON DELETE CASCADE for versions and URLs.
+// deleteFunction relies on ON DELETE CASCADE for versions, aliases and URLs.
 func deleteFunction(tx *store.Tx, id mayfly.FunctionID) error {
 	_, err := tx.Exec(`DELETE FROM functions WHERE account = ? AND region = ? AND name = ?`, id.Account, id.Region, id.Name)
+	return err
+}
+
+func putAlias(tx *store.Tx, a *mayfly.Alias) error {
+	weights := a.Weights
+	if weights == nil {
+		weights = map[string]float64{}
+	}
+	b, err := json.Marshal(weights)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO function_aliases (account, region, name, alias, version, description, weights, revision_id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, region, name, alias) DO UPDATE SET version = excluded.version, description = excluded.description,
+			weights = excluded.weights, revision_id = excluded.revision_id`,
+		a.Function.Account, a.Function.Region, a.Function.Name, a.Name, a.Version, a.Description, string(b), a.RevisionID)
+	return err
+}
+
+func deleteAlias(tx *store.Tx, id mayfly.FunctionID, name string) error {
+	_, err := tx.Exec(`DELETE FROM function_aliases WHERE account = ? AND region = ? AND name = ? AND alias = ?`,
+		id.Account, id.Region, id.Name, name)
 	return err
 }
 
@@ -159,6 +182,9 @@ func (r *Registry) load(ctx context.Context) (unsettled []mayfly.FunctionID, err
 			return err
 		}
 		if err := loadVersions(tx, recs); err != nil {
+			return err
+		}
+		if err := loadAliases(tx, recs); err != nil {
 			return err
 		}
 		return loadURLs(tx, recs)
@@ -202,7 +228,7 @@ func loadFunctions(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
 	defer rows.Close()
 	for rows.Next() {
 		fn := &mayfly.Function{}
-		rec := &record{fn: fn, versions: map[string]*mayfly.Version{}, urls: map[string]*mayfly.URLConfig{}}
+		rec := &record{fn: fn, versions: map[string]*mayfly.Version{}, aliases: map[string]*mayfly.Alias{}, urls: map[string]*mayfly.URLConfig{}}
 		var created int64
 		var tags string
 		if err := rows.Scan(&fn.ID.Account, &fn.ID.Region, &fn.ID.Name, &created, &rec.next, &tags); err != nil {
@@ -245,6 +271,27 @@ func loadVersions(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
 		} else {
 			rec.versions[v.Version] = v
 		}
+	}
+	return rows.Err()
+}
+
+func loadAliases(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
+	rows, err := tx.Query(`SELECT account, region, name, alias, version, description, weights, revision_id FROM function_aliases`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		a := &mayfly.Alias{}
+		var weights string
+		if err := rows.Scan(&a.Function.Account, &a.Function.Region, &a.Function.Name, &a.Name, &a.Version, &a.Description,
+			&weights, &a.RevisionID); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(weights), &a.Weights); err != nil {
+			return fmt.Errorf("weights of alias %s: %w", a.Function.ARN(a.Name), err)
+		}
+		recs[a.Function].aliases[a.Name] = a
 	}
 	return rows.Err()
 }

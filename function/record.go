@@ -3,6 +3,7 @@ package function
 import (
 	"hash/maphash"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -15,22 +16,61 @@ type record struct {
 	next     int64 // number of the next published version
 	latest   *mayfly.Version
 	versions map[string]*mayfly.Version   // published ones by number
+	aliases  map[string]*mayfly.Alias     // by name
 	urls     map[string]*mayfly.URLConfig // by qualifier
 }
 
-// clone copies what a change can touch; the versions and URLs themselves are shared.
+// clone copies what a change can touch; the versions, aliases and URLs themselves are shared.
 func (r *record) clone() *record {
 	c := *r
 	c.versions = maps.Clone(r.versions)
+	c.aliases = maps.Clone(r.aliases)
 	c.urls = maps.Clone(r.urls)
 	return &c
 }
 
+// version finds what a qualifier stands for; an alias is the version that most of its invocations go to.
 func (r *record) version(qualifier string) *mayfly.Version {
-	if qualifier == "" || qualifier == mayfly.Latest {
+	if v := r.numbered(qualifier); v != nil {
+		return v
+	}
+	if a := r.aliases[qualifier]; a != nil {
+		return r.numbered(a.Version)
+	}
+	return nil
+}
+
+func (r *record) numbered(version string) *mayfly.Version {
+	if version == "" || version == mayfly.Latest {
 		return r.latest
 	}
-	return r.versions[qualifier]
+	return r.versions[version]
+}
+
+// route is version, but for an alias with weights it draws one of its versions.
+func (r *record) route(qualifier string, random func() float64) *mayfly.Version {
+	a := r.aliases[qualifier]
+	if a == nil || len(a.Weights) == 0 {
+		return r.version(qualifier)
+	}
+	at := random()
+	for version, weight := range a.Weights {
+		if at -= weight; at < 0 {
+			return r.numbered(version)
+		}
+	}
+	return r.numbered(a.Version)
+}
+
+// pointing returns the names of the aliases that lead to a version.
+func (r *record) pointing(version string) (names []string) {
+	for name, a := range r.aliases {
+		if _, also := a.Weights[version]; also || a.Version == version {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // all calls fn for $LATEST and every published version.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -35,6 +36,7 @@ type Options struct {
 	Limits       mayfly.Limits    // zero value: mayfly.DefaultLimits()
 	CollectGrace time.Duration    // how long a package must have been unused before Collect deletes it; 0 is 5 minutes
 	Now          func() time.Time // nil: time.Now
+	Random       func() float64   // draws from [0, 1) for aliases with weights; nil: math/rand
 	Log          *slog.Logger     // nil: discarded
 }
 
@@ -48,6 +50,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.CollectGrace = cmp.Or(o.CollectGrace, 5*time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -130,11 +135,21 @@ func (r *Registry) isClosed() bool {
 // now has the precision that the store keeps, so that a time is the same after a restart.
 func (r *Registry) now() time.Time { return r.o.Now().UTC().Truncate(time.Microsecond) }
 
-// Lookup finds a version: qualifier "" or "$LATEST" is the current one. It allocates nothing when it finds one. Fails with
-// KindNotFound.
+// Lookup finds a version by its number or by the name of an alias; qualifier "" or "$LATEST" is the current one. It allocates
+// nothing when it finds one. Fails with KindNotFound.
 func (r *Registry) Lookup(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error) {
 	if rec := r.records.get(id); rec != nil {
 		if v := rec.version(qualifier); v != nil {
+			return v, nil
+		}
+	}
+	return nil, errFunctionNotFound(id.ARN(qualifier))
+}
+
+// Route is Lookup for an invocation: an alias with weights draws one of its versions each time.
+func (r *Registry) Route(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error) {
+	if rec := r.records.get(id); rec != nil {
+		if v := rec.route(qualifier, r.o.Random); v != nil {
 			return v, nil
 		}
 	}

@@ -31,7 +31,7 @@ func (r *Registry) CreateURL(ctx context.Context, in URLInput) (*mayfly.URLConfi
 	}
 	err := r.change(ctx, in.Function, func(old *record) (edit, error) {
 		switch {
-		case old == nil, in.Qualifier != "": // no function has an alias yet
+		case old == nil, in.Qualifier != "" && old.aliases[in.Qualifier] == nil:
 			return edit{}, errNoSuchFunction()
 		case old.urls[in.Qualifier] != nil:
 			return edit{}, mayfly.Errorf(mayfly.KindConflict, "Failed to create function url config for [functionArn = %s]. Error message:  FunctionUrlConfig exists for this Lambda function", in.Function.ARN(in.Qualifier))

@@ -21,6 +21,8 @@ import (
 // fakeFunctions is a registry in memory with predictable times and revisions, so that answers can be compared byte for
 // byte. TestRegistry runs the same operations over the real one.
 type fakeFunctions struct {
+	lambda.Functions // nil: versions, aliases and concurrency are tested over the real registry
+
 	now      time.Time
 	revision int
 	versions map[mayfly.FunctionID]*mayfly.Version
@@ -60,6 +62,10 @@ func (f *fakeFunctions) Lookup(id mayfly.FunctionID, qualifier string) (*mayfly.
 		return nil, mayfly.Errorf(mayfly.KindNotFound, "no %s", id)
 	}
 	return v, nil
+}
+
+func (f *fakeFunctions) Route(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error) {
+	return f.Lookup(id, qualifier)
 }
 
 func (f *fakeFunctions) Function(id mayfly.FunctionID) (*mayfly.Function, error) {

@@ -37,7 +37,7 @@ func (s *Service) invoke(w http.ResponseWriter, r *awswire.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.lookup(t)
+	v, err := s.routed(t)
 	if err != nil {
 		return err
 	}

@@ -32,17 +32,21 @@ func (s *Service) listFunctions(_ context.Context, r *awswire.Request, in *lambd
 	}
 	out := &lambdaapi.ListFunctionsResponse{Functions: []lambdaapi.FunctionConfiguration{}, NextMarker: nextMarker(next)}
 	for _, v := range versions {
-		c := configuration(v, "")
-		if in.FunctionVersion != nil {
-			c.FunctionArn = awswire.Ptr(v.ID.ARN(v.Version))
-		}
-		// Lambda leaves these out of lists.
-		c.State, c.StateReason, c.StateReasonCode = nil, nil, nil
-		c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = nil, nil, nil
-		c.RuntimeVersionConfig = nil
-		out.Functions = append(out.Functions, *c)
+		out.Functions = append(out.Functions, *listed(v, in.FunctionVersion != nil))
 	}
 	return out, nil
+}
+
+// listed is a version as Lambda lists it: without its state, and with its ARN qualified where versions are listed.
+func listed(v *mayfly.Version, qualified bool) *lambdaapi.FunctionConfiguration {
+	c := configuration(v, "")
+	if qualified {
+		c.FunctionArn = awswire.Ptr(v.ID.ARN(v.Version))
+	}
+	c.State, c.StateReason, c.StateReasonCode = nil, nil, nil
+	c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = nil, nil, nil
+	c.RuntimeVersionConfig = nil
+	return c
 }
 
 // allVersions pages through all versions of all functions. after is the name of the function where the page begins and,
@@ -84,9 +88,13 @@ func (s *Service) allVersions(account, region, after string, size int) (page []*
 func marker(m *string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(awswire.Value(m))
 	if err != nil {
-		return "", mayfly.Errorf(mayfly.KindInvalid, "Invalid pagination token: Marker must be the NextMarker of an earlier answer.")
+		return "", errMarker()
 	}
 	return string(b), nil
+}
+
+func errMarker() error {
+	return mayfly.Errorf(mayfly.KindInvalid, "Invalid pagination token: Marker must be the NextMarker of an earlier answer.")
 }
 
 func nextMarker(next string) *string {

@@ -102,6 +102,16 @@ func wordByte(c byte) bool {
 // lookup finds the version that a target names.
 func (s *Service) lookup(t target) (*mayfly.Version, error) {
 	v, err := s.options.Functions.Lookup(t.id, t.qualifier)
+	return found(t, v, err)
+}
+
+// routed finds the version that an invocation of a target goes to.
+func (s *Service) routed(t target) (*mayfly.Version, error) {
+	v, err := s.options.Functions.Route(t.id, t.qualifier)
+	return found(t, v, err)
+}
+
+func found(t target, v *mayfly.Version, err error) (*mayfly.Version, error) {
 	if err != nil {
 		if mayfly.KindOf(err) == mayfly.KindNotFound {
 			return nil, notFound(t)

@@ -18,6 +18,7 @@ import (
 // Functions is the registry of functions, as *function.Registry has it.
 type Functions interface {
 	Lookup(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error)
+	Route(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error)
 	Function(id mayfly.FunctionID) (*mayfly.Function, error)
 	List(account, region, after string, max int) (vs []*mayfly.Version, next string)
 	ListVersions(id mayfly.FunctionID) ([]*mayfly.Version, error)
@@ -25,6 +26,12 @@ type Functions interface {
 	UpdateCode(ctx context.Context, id mayfly.FunctionID, in function.CodeInput) (*mayfly.Version, error)
 	UpdateConfig(ctx context.Context, id mayfly.FunctionID, in function.ConfigInput) (*mayfly.Version, error)
 	Delete(ctx context.Context, id mayfly.FunctionID, qualifier string) error
+	Publish(ctx context.Context, id mayfly.FunctionID, in function.PublishInput) (*mayfly.Version, error)
+	CreateAlias(ctx context.Context, in function.AliasInput) (*mayfly.Alias, error)
+	UpdateAlias(ctx context.Context, id mayfly.FunctionID, name string, in function.AliasUpdate) (*mayfly.Alias, error)
+	DeleteAlias(ctx context.Context, id mayfly.FunctionID, name string) error
+	GetAlias(id mayfly.FunctionID, name string) (*mayfly.Alias, error)
+	ListAliases(id mayfly.FunctionID, version, after string, max int) (as []*mayfly.Alias, next string, err error)
 	SetTags(ctx context.Context, id mayfly.FunctionID, add map[string]string, remove []string) error
 	OpenCode(ctx context.Context, v *mayfly.Version) (io.ReadCloser, int64, error)
 	Usage(account, region string) (codeBytes int64, functions int)
@@ -125,6 +132,14 @@ func (s *Service) route() {
 	awswire.Handle(e, "UpdateFunctionConfiguration", s.updateFunctionConfiguration)
 	awswire.Handle(e, "DeleteFunction", s.deleteFunction)
 	e.HandleRaw("Invoke", s.invoke)
+
+	awswire.Handle(e, "PublishVersion", s.publishVersion)
+	awswire.Handle(e, "ListVersionsByFunction", s.listVersionsByFunction)
+	awswire.Handle(e, "CreateAlias", s.createAlias)
+	awswire.Handle(e, "GetAlias", s.getAlias)
+	awswire.Handle(e, "UpdateAlias", s.updateAlias)
+	awswire.Handle(e, "DeleteAlias", s.deleteAlias)
+	awswire.Handle(e, "ListAliases", s.listAliases)
 
 	awswire.Handle(e, "CreateFunctionUrlConfig", s.createFunctionURLConfig)
 	awswire.Handle(e, "GetFunctionUrlConfig", s.getFunctionURLConfig)

@@ -22,7 +22,7 @@ type Invoker interface {
 // URLs finds function URLs and the versions behind them. Errors for what is not there have KindNotFound.
 type URLs interface {
 	URLByID(id string) (*mayfly.URLConfig, error)
-	Lookup(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error)
+	Route(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error)
 }
 
 // Caller is who signed a request.
@@ -149,7 +149,7 @@ func (c *call) serve(t target, at time.Time) {
 		c.failWith(err)
 		return
 	}
-	version, err := c.g.o.URLs.Lookup(c.config.Function, c.config.Qualifier)
+	version, err := c.g.o.URLs.Route(c.config.Function, c.config.Qualifier)
 	if err != nil {
 		c.failWith(err)
 		return

@@ -42,7 +42,7 @@ func (f *fake) URLByID(id string) (*mayfly.URLConfig, error) {
 	return &f.config, nil
 }
 
-func (f *fake) Lookup(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error) {
+func (f *fake) Route(id mayfly.FunctionID, qualifier string) (*mayfly.Version, error) {
 	if id != function {
 		return nil, mayfly.Errorf(mayfly.KindNotFound, "Function not found: %s", id.ARN(qualifier))
 	}

@@ -19,7 +19,7 @@ func (p *urlPlatform) URLByID(id string) (*mayfly.URLConfig, error) {
 	return &mayfly.URLConfig{ID: id, Function: mayfly.FunctionID{Account: "123456789012", Region: "eu-west-1", Name: "f"}, AuthType: "AWS_IAM"}, nil
 }
 
-func (p *urlPlatform) Lookup(id mayfly.FunctionID, _ string) (*mayfly.Version, error) {
+func (p *urlPlatform) Route(id mayfly.FunctionID, _ string) (*mayfly.Version, error) {
 	return &mayfly.Version{ID: id}, nil
 }
 
