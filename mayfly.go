@@ -36,6 +36,7 @@ type Function struct {
 	ID        FunctionID
 	Tags      map[string]string
 	CreatedAt time.Time
+	Reserved  *int // reserved concurrency: what it has for itself, and at most; nil is none, 0 turns it off
 }
 
 // Version is one version of a function: its configuration and code as recorded. Version "$LATEST" changes in place;

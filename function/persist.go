@@ -94,9 +94,10 @@ func putFunction(tx *store.Tx, rec *record) error {
 		return err
 	}
 	id := rec.fn.ID
-	_, err = tx.Exec(`INSERT INTO functions (account, region, name, created_at, next_version, tags) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (account, region, name) DO UPDATE SET next_version = excluded.next_version, tags = excluded.tags`,
-		id.Account, id.Region, id.Name, rec.fn.CreatedAt.UnixMicro(), rec.next, string(tags))
+	_, err = tx.Exec(`INSERT INTO functions (account, region, name, created_at, next_version, tags, reserved_concurrency) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, region, name) DO UPDATE SET next_version = excluded.next_version, tags = excluded.tags,
+			reserved_concurrency = excluded.reserved_concurrency`,
+		id.Account, id.Region, id.Name, rec.fn.CreatedAt.UnixMicro(), rec.next, string(tags), rec.fn.Reserved)
 	return err
 }
 
@@ -221,7 +222,7 @@ func (r *Registry) load(ctx context.Context) (unsettled []mayfly.FunctionID, err
 }
 
 func loadFunctions(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
-	rows, err := tx.Query(`SELECT account, region, name, created_at, next_version, tags FROM functions`)
+	rows, err := tx.Query(`SELECT account, region, name, created_at, next_version, tags, reserved_concurrency FROM functions`)
 	if err != nil {
 		return err
 	}
@@ -231,7 +232,7 @@ func loadFunctions(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
 		rec := &record{fn: fn, versions: map[string]*mayfly.Version{}, aliases: map[string]*mayfly.Alias{}, urls: map[string]*mayfly.URLConfig{}}
 		var created int64
 		var tags string
-		if err := rows.Scan(&fn.ID.Account, &fn.ID.Region, &fn.ID.Name, &created, &rec.next, &tags); err != nil {
+		if err := rows.Scan(&fn.ID.Account, &fn.ID.Region, &fn.ID.Name, &created, &rec.next, &tags, &fn.Reserved); err != nil {
 			return err
 		}
 		fn.CreatedAt = time.UnixMicro(created).UTC()

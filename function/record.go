@@ -142,8 +142,9 @@ func (s *shard) put(id mayfly.FunctionID, r *record) {
 
 // usage counts what an account has in a region.
 type usage struct {
-	mu sync.Mutex
-	m  map[place]amount
+	mu    sync.Mutex
+	m     map[place]amount
+	aside atomic.Pointer[map[place]int] // concurrency that is set aside; what is zero is not in it
 }
 
 type place struct{ account, region string }
@@ -164,6 +165,13 @@ func (u *usage) replace(id mayfly.FunctionID, old, now *record) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p := place{id.Account, id.Region}
+	if more := now.setAside() - old.setAside(); more != 0 {
+		m := maps.Clone(*u.aside.Load())
+		if m[p] += more; m[p] == 0 {
+			delete(m, p)
+		}
+		u.aside.Store(&m)
+	}
 	a := u.m[p]
 	if old != nil {
 		a.bytes -= old.codeBytes()

@@ -2,7 +2,7 @@
 // live in the store and, whole, in memory; packages live in the blob store and, unpacked, in a folder each. A change is
 // acknowledged once its package is fsync'd and its record committed; a read never touches the database.
 //
-// Locks, in the order they are taken: a shard's mu (records), urlMu, usage.mu; codeStore.mu is taken with none held, and
+// Locks, in the order they are taken: reserveMu; a shard's mu (records), urlMu, usage.mu; codeStore.mu is taken with none held, and
 // while it is held only records are read, which takes no lock.
 package function
 
@@ -67,6 +67,8 @@ type Registry struct {
 	records *records
 	usage   usage
 
+	reserveMu sync.Mutex // held while concurrency is set aside
+
 	urlMu sync.Mutex // writes of urls
 	urls  atomic.Pointer[map[string]*mayfly.URLConfig]
 
@@ -92,6 +94,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	}
 	r := &Registry{o: o, code: code, records: newRecords(), closing: make(chan struct{})}
 	r.usage.m = make(map[place]amount)
+	r.usage.aside.Store(&map[place]int{})
 	unsettled, err := r.load(ctx)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mayfly"
 	"mayfly/pool"
@@ -21,6 +20,8 @@ type Options struct {
 	Metrics *telemetry.Metrics
 	Limits  mayfly.Limits
 	Log     *slog.Logger
+
+	Reservations Reservations // nil: nothing is reserved
 }
 
 // Invoker runs invocations. It is safe for concurrent use.
@@ -30,7 +31,9 @@ type Invoker struct {
 	limits  mayfly.Limits
 	log     *slog.Logger
 
-	accounts sync.Map // account → *atomic.Int64: invocations under way
+	reservations Reservations
+	deskMu       sync.RWMutex
+	desks        map[place]*desk
 
 	drain sync.RWMutex // read-held by each invocation; Drain takes it
 	stop  atomic.Bool
@@ -41,7 +44,10 @@ func New(o Options) *Invoker {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Invoker{pool: o.Pool, metrics: o.Metrics, limits: o.Limits, log: o.Log}
+	if o.Reservations == nil {
+		o.Reservations = none{}
+	}
+	return &Invoker{pool: o.Pool, metrics: o.Metrics, limits: o.Limits, log: o.Log, reservations: o.Reservations, desks: map[place]*desk{}}
 }
 
 // Invoke runs one synchronous invocation and returns its answer. A failure of the function is an answer, with
@@ -63,12 +69,12 @@ func (n *Invoker) Invoke(ctx context.Context, inv *mayfly.Invocation) (*mayfly.R
 	if n.stop.Load() {
 		return nil, errDraining()
 	}
-	done, err := n.admit(v.ID.Account)
+	admitted, err := n.admit(v.ID)
 	if err != nil {
 		n.metrics.Invocations.WithLabelValues(name, "throttled").Inc()
 		return nil, err
 	}
-	defer done()
+	defer admitted.done()
 
 	lease, err := n.pool.Acquire(context.WithoutCancel(ctx), v)
 	if err != nil {
@@ -93,30 +99,6 @@ func (n *Invoker) Check(v *mayfly.Version) error {
 		return mayfly.Errorf(mayfly.KindConflict,
 			"The operation cannot be performed at this time. The function is currently in the following state: %s", v.State)
 	}
-}
-
-// admit counts the invocation against the account's concurrency
-// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html).
-func (n *Invoker) admit(account string) (done func(), err error) {
-	c, ok := n.accounts.Load(account)
-	if !ok {
-		c, _ = n.accounts.LoadOrStore(account, new(atomic.Int64))
-	}
-	count := c.(*atomic.Int64)
-	if count.Add(1) > int64(n.limits.ConcurrentExecutions) {
-		count.Add(-1)
-		return nil, &mayfly.Error{Kind: mayfly.KindThrottled, Message: "Rate Exceeded.",
-			Reason: "ConcurrentInvocationLimitExceeded", RetryAfter: time.Second}
-	}
-	return func() { count.Add(-1) }, nil
-}
-
-// Concurrency returns how many invocations of the account are under way.
-func (n *Invoker) Concurrency(account string) int64 {
-	if c, ok := n.accounts.Load(account); ok {
-		return c.(*atomic.Int64).Load()
-	}
-	return 0
 }
 
 func (n *Invoker) observe(name string, out *pool.Outcome) {

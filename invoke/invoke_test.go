@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"mayfly"
@@ -20,47 +18,6 @@ func newInvoker(change func(*mayfly.Limits)) *Invoker {
 	}
 	m := telemetry.NewMetrics()
 	return New(Options{Pool: pool.New(pool.Options{Metrics: m, Limits: limits}), Metrics: m, Limits: limits})
-}
-
-func TestConcurrencyIsNeverExceededByOne(t *testing.T) {
-	const limit, callers = 10, 200
-	n := newInvoker(func(l *mayfly.Limits) { l.ConcurrentExecutions = limit })
-	var admitted, refused, most atomic.Int64
-	hold := make(chan struct{})
-	var wg sync.WaitGroup
-	var tried sync.WaitGroup
-	tried.Add(callers)
-	for range callers {
-		wg.Go(func() {
-			done, err := n.admit("000000000000")
-			if err != nil {
-				refused.Add(1)
-				tried.Done()
-				var e *mayfly.Error
-				if !errors.As(err, &e) || e.Kind != mayfly.KindThrottled || e.Reason != "ConcurrentInvocationLimitExceeded" {
-					t.Errorf("refused with %v", err)
-				}
-				return
-			}
-			most.Store(max(most.Load(), n.Concurrency("000000000000")))
-			admitted.Add(1)
-			tried.Done()
-			<-hold
-			done()
-		})
-	}
-	tried.Wait()
-	if admitted.Load() != limit || refused.Load() != callers-limit {
-		t.Errorf("%d admitted and %d refused, want %d and %d", admitted.Load(), refused.Load(), limit, callers-limit)
-	}
-	if _, err := n.admit("111111111111"); err != nil {
-		t.Errorf("another account was refused: %v", err)
-	}
-	close(hold)
-	wg.Wait()
-	if c := n.Concurrency("000000000000"); c != 0 {
-		t.Errorf("%d invocations counted after all have ended", c)
-	}
 }
 
 func TestStateDecides(t *testing.T) {

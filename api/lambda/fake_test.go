@@ -183,6 +183,8 @@ func (f *fakeFunctions) Usage(string, string) (codeBytes int64, functions int) {
 	return codeBytes, len(f.versions)
 }
 
+func (f *fakeFunctions) SetAside(string, string) int { return 0 }
+
 func (f *fakeFunctions) CreateURL(_ context.Context, in function.URLInput) (*mayfly.URLConfig, error) {
 	if f.urls[in.Function] != nil {
 		return nil, mayfly.Errorf(mayfly.KindConflict, "Failed to create function url config for [functionArn = %s]. Error message:  FunctionUrlConfig exists for this Lambda function", in.Function)

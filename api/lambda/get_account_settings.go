@@ -9,6 +9,7 @@ import (
 
 func (s *Service) getAccountSettings(_ context.Context, r *awswire.Request, _ *lambdaapi.GetAccountSettingsRequest) (*lambdaapi.GetAccountSettingsResponse, error) {
 	l := s.options.Limits
+	unreserved := max(0, l.ConcurrentExecutions-s.options.Functions.SetAside(r.Account(), r.Region))
 	bytes, count := s.options.Functions.Usage(r.Account(), r.Region)
 	return &lambdaapi.GetAccountSettingsResponse{
 		AccountLimit: &lambdaapi.AccountLimit{
@@ -16,7 +17,7 @@ func (s *Service) getAccountSettings(_ context.Context, r *awswire.Request, _ *l
 			CodeSizeUnzipped:               &l.UnzippedBytes,
 			CodeSizeZipped:                 &l.ZipBytes,
 			ConcurrentExecutions:           &l.ConcurrentExecutions,
-			UnreservedConcurrentExecutions: &l.ConcurrentExecutions, // nothing can be reserved yet
+			UnreservedConcurrentExecutions: &unreserved,
 		},
 		AccountUsage: &lambdaapi.AccountUsage{TotalCodeSize: &bytes, FunctionCount: awswire.Ptr(int64(count))},
 	}, nil

@@ -27,6 +27,9 @@ func (s *Service) getFunction(_ context.Context, r *awswire.Request, in *lambdaa
 			Location:       awswire.Ptr(s.codeLocation(r.HTTP, v)),
 		},
 	}
+	if f.Reserved != nil {
+		out.Concurrency = &lambdaapi.Concurrency{ReservedConcurrentExecutions: f.Reserved}
+	}
 	if len(f.Tags) > 0 {
 		out.Tags = f.Tags
 	}

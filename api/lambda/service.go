@@ -31,6 +31,9 @@ type Functions interface {
 	UpdateAlias(ctx context.Context, id mayfly.FunctionID, name string, in function.AliasUpdate) (*mayfly.Alias, error)
 	DeleteAlias(ctx context.Context, id mayfly.FunctionID, name string) error
 	GetAlias(id mayfly.FunctionID, name string) (*mayfly.Alias, error)
+	Reserve(ctx context.Context, id mayfly.FunctionID, n int) error
+	Unreserve(ctx context.Context, id mayfly.FunctionID) error
+	SetAside(account, region string) int
 	ListAliases(id mayfly.FunctionID, version, after string, max int) (as []*mayfly.Alias, next string, err error)
 	SetTags(ctx context.Context, id mayfly.FunctionID, add map[string]string, remove []string) error
 	OpenCode(ctx context.Context, v *mayfly.Version) (io.ReadCloser, int64, error)
@@ -140,6 +143,10 @@ func (s *Service) route() {
 	awswire.Handle(e, "UpdateAlias", s.updateAlias)
 	awswire.Handle(e, "DeleteAlias", s.deleteAlias)
 	awswire.Handle(e, "ListAliases", s.listAliases)
+
+	awswire.Handle(e, "PutFunctionConcurrency", s.putFunctionConcurrency)
+	awswire.Handle(e, "GetFunctionConcurrency", s.getFunctionConcurrency)
+	awswire.Handle(e, "DeleteFunctionConcurrency", s.deleteFunctionConcurrency)
 
 	awswire.Handle(e, "CreateFunctionUrlConfig", s.createFunctionURLConfig)
 	awswire.Handle(e, "GetFunctionUrlConfig", s.getFunctionURLConfig)

@@ -33,6 +33,7 @@ type config struct {
 	egress       string
 	resolvers    []string
 	concurrency  int
+	requestRate  int
 	mapRuntimes  []string
 	prices       string
 	domain       string
@@ -59,6 +60,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.egress, "egress", "internet", "what functions reach by default: none, internet, or CIDRs (10.1.0.0/16,internet)")
 	f.StringArrayVar(&c.resolvers, "resolver", nil, "DNS server that functions' look-ups go to (repeatable; default: those of /etc/resolv.conf)")
 	f.IntVar(&c.concurrency, "concurrency", mayfly.DefaultLimits().ConcurrentExecutions, "concurrent executions per account")
+	f.IntVar(&c.requestRate, "requests-per-concurrency", mayfly.DefaultLimits().RequestsPerConcurrency, "requests per second for each unit of concurrency; 0 is any number")
 	f.StringArrayVar(&c.mapRuntimes, "map-runtime", nil, "run one runtime on another that is present: python3.13=python3.11 (repeatable)")
 	f.StringVar(&c.prices, "prices", "", "price book for bills (default: Lambda's public prices)")
 	f.StringVar(&c.domain, "domain", "", "domain of function URLs, whose names *.lambda-url.REGION.DOMAIN lead here")
@@ -149,6 +151,9 @@ func (c *config) validate() error {
 	}
 	if c.concurrency < 1 {
 		return fmt.Errorf("--concurrency %d: at least 1", c.concurrency)
+	}
+	if c.requestRate < 0 {
+		return fmt.Errorf("--requests-per-concurrency %d: at least 0, which is any number", c.requestRate)
 	}
 	if c.idleTimeout <= 0 || c.drainTimeout < 0 {
 		return fmt.Errorf("--idle-timeout must be more than 0 and --drain-timeout not less")

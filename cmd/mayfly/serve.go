@@ -164,6 +164,7 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 
 	limits := mayfly.DefaultLimits()
 	limits.ConcurrentExecutions = c.concurrency
+	limits.RequestsPerConcurrency = c.requestRate
 	limits.UnreservedMinimum = min(limits.UnreservedMinimum, c.concurrency)
 
 	master, err := identity.LoadMasterKey(filepath.Join(c.data, "master.key"))
@@ -200,7 +201,7 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	s.collect = time.AfterFunc(collectAfter, s.collectCode)
 	s.collectLater()
 	s.registry.OnChange(s.changed)
-	s.invoker = invoke.New(invoke.Options{Pool: s.pool, Metrics: s.metrics, Limits: limits, Log: log})
+	s.invoker = invoke.New(invoke.Options{Pool: s.pool, Metrics: s.metrics, Limits: limits, Log: log, Reservations: s.registry})
 
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return fmt.Errorf("%w; is another Mayfly running? choose another address with --listen", err)
