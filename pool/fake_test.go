@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +28,9 @@ type fakeDriver struct {
 	t       *testing.T
 	program func(b *fakeBox, p sandbox.Process)
 	create  error
+	waits   bool                  // sandboxes are sandbox.Prestarters
+	boot    func(b *fakeBox) bool // what a waiting process does first: false ends it; nil is nothing
+	bind    func(b *fakeBox) error
 
 	live    atomic.Int64
 	created atomic.Int64
@@ -41,7 +46,11 @@ func (d *fakeDriver) Create(_ context.Context, id string) (sandbox.Sandbox, erro
 	}
 	d.live.Add(1)
 	d.created.Add(1)
-	return &fakeBox{driver: d, id: id, done: make(chan struct{}), killed: make(chan struct{}), ports: map[int]*pipeListener{}}, nil
+	b := &fakeBox{driver: d, id: id, done: make(chan struct{}), killed: make(chan struct{}), ports: map[int]*pipeListener{}}
+	if d.waits {
+		return fakePrestarter{b}, nil
+	}
+	return b, nil
 }
 
 type fakeBox struct {
@@ -53,8 +62,56 @@ type fakeBox struct {
 	once   sync.Once
 	cpu    atomic.Int64
 
-	mu    sync.Mutex
-	ports map[int]*pipeListener
+	prestarted bool
+	binding    sandbox.Binding
+
+	mu      sync.Mutex
+	started bool
+	ports   map[int]*pipeListener
+}
+
+// fakePrestarter is a fakeBox whose program can wait for its order.
+type fakePrestarter struct{ *fakeBox }
+
+func (b fakePrestarter) Prestart(_ context.Context, _ []sandbox.Mount, p sandbox.Process) error {
+	stdin, err := syscall.Dup(int(p.Stdin.Fd()))
+	if err != nil {
+		return err
+	}
+	b.prestarted = true
+	b.run(func() {
+		orders := os.NewFile(uintptr(stdin), "stdin")
+		defer orders.Close()
+		go func() { // a killed process reads nothing more
+			<-b.killed
+			_ = syscall.Shutdown(stdin, syscall.SHUT_RDWR)
+		}()
+		if b.driver.boot != nil && !b.driver.boot(b.fakeBox) {
+			return
+		}
+		_, _ = orders.WriteString("\n")
+		text, _ := io.ReadAll(orders)
+		var o bootstrap.Order
+		if json.Unmarshal(text, &o) != nil {
+			return
+		}
+		p.Env, p.Dir = nil, o.Dir
+		for k, v := range o.Env {
+			p.Env = append(p.Env, k+"="+v)
+		}
+		b.driver.program(b.fakeBox, p)
+	})
+	return nil
+}
+
+func (b *fakeBox) run(f func()) {
+	b.mu.Lock()
+	b.started = true
+	b.mu.Unlock()
+	go func() {
+		defer close(b.done)
+		f()
+	}()
 }
 
 func (b *fakeBox) ID() string { return b.id }
@@ -65,24 +122,27 @@ func (b *fakeBox) Listen(port int) (net.Listener, error) {
 	b.ports[port] = l
 	return l, nil
 }
-func (b *fakeBox) ListenPacket(int) (net.PacketConn, error)    { return nil, errors.ErrUnsupported }
-func (b *fakeBox) Bind(context.Context, sandbox.Binding) error { return nil }
-func (b *fakeBox) SetCPU(m int) error                          { b.cpu.Store(int64(m)); return nil }
-func (b *fakeBox) Done() <-chan struct{}                       { return b.done }
-func (b *fakeBox) Exit() mayfly.Exit                           { return b.exit }
+func (b *fakeBox) ListenPacket(int) (net.PacketConn, error) { return nil, errors.ErrUnsupported }
+func (b *fakeBox) Bind(_ context.Context, bind sandbox.Binding) error {
+	b.binding = bind
+	if b.driver.bind != nil {
+		return b.driver.bind(b)
+	}
+	return nil
+}
+func (b *fakeBox) SetCPU(m int) error    { b.cpu.Store(int64(m)); return nil }
+func (b *fakeBox) Done() <-chan struct{} { return b.done }
+func (b *fakeBox) Exit() mayfly.Exit     { return b.exit }
 func (b *fakeBox) Usage() (sandbox.Usage, error) {
 	select {
 	case <-b.killed:
 		return sandbox.Usage{}, errors.New("the control group is gone")
 	default:
-		return sandbox.Usage{PeakMemoryBytes: 40 << 20}, nil
+		return sandbox.Usage{MemoryBytes: 1 << 20, PeakMemoryBytes: 40 << 20}, nil
 	}
 }
 func (b *fakeBox) Start(_ context.Context, p sandbox.Process) error {
-	go func() {
-		defer close(b.done)
-		b.driver.program(b, p)
-	}()
+	b.run(func() { b.driver.program(b, p) })
 	return nil
 }
 func (b *fakeBox) Destroy(context.Context) error {
@@ -91,6 +151,9 @@ func (b *fakeBox) Destroy(context.Context) error {
 		b.mu.Lock()
 		for _, l := range b.ports {
 			l.Close()
+		}
+		if !b.started {
+			close(b.done)
 		}
 		b.mu.Unlock()
 		<-b.done
@@ -192,7 +255,8 @@ func (fakeRuntimes) Resolve(name string) (bootstrap.Runtime, error) {
 	return bootstrap.Runtime{Name: "fake-" + name}, nil
 }
 func (fakeRuntimes) Launch(bootstrap.Runtime, string) bootstrap.Launch {
-	return bootstrap.Launch{Args: []string{"/var/task/bootstrap"}}
+	return bootstrap.Launch{Args: []string{"/var/runtime/fake"}, Env: []string{"LANG=x"}, Waits: true,
+		Mounts: []sandbox.Mount{{Source: "/fake", Target: "/var/runtime"}}}
 }
 
 type fakeCode struct{}

@@ -34,15 +34,12 @@ type logPipe struct {
 	tail      []byte
 }
 
-func newLogPipe(base telemetry.Line, emit func(telemetry.Line), now func() time.Time) (*logPipe, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
+// newLogPipe reads a pipe, which it takes over.
+func newLogPipe(r, w *os.File, base telemetry.Line, emit func(telemetry.Line), now func() time.Time) *logPipe {
 	nonce := rand.Text()
 	p := &logPipe{r: r, w: w, marker: append([]byte{0}, nonce...), emit: emit, base: base, now: now, done: make(chan struct{})}
 	go p.read()
-	return p, nil
+	return p
 }
 
 // file is the end that the process gets.

@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +14,11 @@ import (
 func newTestPipe(t *testing.T) (*logPipe, *[]string) {
 	t.Helper()
 	lines := new([]string)
-	p, err := newLogPipe(telemetry.Line{}, func(l telemetry.Line) { *lines = append(*lines, l.Message) }, time.Now)
+	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := newLogPipe(r, w, telemetry.Line{}, func(l telemetry.Line) { *lines = append(*lines, l.Message) }, time.Now)
 	return p, lines // to be read after close, which waits for the reader
 }
 

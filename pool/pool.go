@@ -65,14 +65,20 @@ type Options struct {
 	Egress      sandbox.Egress // for versions that have no policy of their own
 	MaxAge      time.Duration  // an instance older than this is replaced after its invocation; default 24 hours
 	BootSlots   int            // instances that start at once; default 2 per processor
+
+	// Shells is how many sandboxes are kept ready for each kind of function in use; 0 is none. ShellMemory bounds what all
+	// of them together hold, in bytes.
+	Shells      int
+	ShellMemory int64
 }
 
 // Pool holds all instances of a server. It is safe for concurrent use.
 type Pool struct {
 	Options
-	log   *slog.Logger
-	now   func() time.Time
-	slots chan struct{}
+	log    *slog.Logger
+	now    func() time.Time
+	slots  chan struct{}
+	shells *shells
 
 	mu     sync.RWMutex
 	groups map[groupKey]*group
@@ -120,7 +126,9 @@ func New(o Options) *Pool {
 	if o.BootSlots == 0 {
 		o.BootSlots = 2 * runtime.GOMAXPROCS(0)
 	}
-	return &Pool{Options: o, log: o.Log, now: time.Now, slots: make(chan struct{}, o.BootSlots), groups: map[groupKey]*group{}}
+	p := &Pool{Options: o, log: o.Log, now: time.Now, slots: make(chan struct{}, o.BootSlots), groups: map[groupKey]*group{}}
+	p.shells = newShells(p)
+	return p
 }
 
 func (p *Pool) count(s state, n float64) { p.Metrics.Instances.WithLabelValues(s.String()).Add(n) }
@@ -351,6 +359,7 @@ func (p *Pool) Close() error {
 		go k.(*Instance).destroy(reasonShutdown)
 		return true
 	})
+	p.shells.close()
 	p.running.Wait()
 	return nil
 }

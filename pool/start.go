@@ -40,6 +40,7 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	defer release()
 	defer time.AfterFunc(bootSlotMax, release).Stop()
 
+	defer p.shells.booting()()
 	p.makeRoom()
 	i, err := p.launch(ctx, g, v)
 	if err != nil {
@@ -106,32 +107,8 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	if err != nil {
 		return nil, err
 	}
-	base := telemetry.Line{Function: v.ID, Stream: i.stream}
-	if i.logs, err = newLogPipe(base, p.emitCounted, p.now); err != nil {
-		return nil, err
-	}
-	if i.box, err = p.Driver.Create(ctx, id); err != nil {
-		return nil, err
-	}
-	listener, err := i.box.Listen(runtimeAPIPort)
-	if err != nil {
-		return nil, err
-	}
-	i.api = runtimeapi.New(runtimeapi.Options{Log: p.log, MaxResponse: p.Limits.ResponseBytes, OnNext: i.onNext})
-	p.running.Go(func() {
-		if err := i.api.Serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
-			p.log.Warn("runtime api ended", "instance", id, "error", err)
-		}
-	})
-	if p.FrontDoor != nil {
-		door, err := i.box.Listen(frontDoorPort)
-		if err != nil {
-			return nil, err
-		}
-		p.running.Go(func() { p.FrontDoor(door) })
-	}
-	err = i.box.Bind(ctx, sandbox.Binding{
-		Mounts: append([]sandbox.Mount{{Source: code, Target: taskRoot}}, launch.Mounts...),
+	bind := sandbox.Binding{
+		Mounts: []sandbox.Mount{{Source: code, Target: taskRoot}},
 		Limits: sandbox.Limits{
 			MemoryBytes: int64(v.MemoryMB) << 20,
 			Millicores:  max(initMillicores, p.millicores(v)),
@@ -140,35 +117,93 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 			TmpBytes:    int64(v.EphemeralMB) << 20,
 		},
 		Egress: egress,
-	})
-	if err != nil {
-		return nil, err
 	}
 	var credentials map[string]string
 	if p.Credentials != nil {
 		credentials = p.Credentials(v, id)
 	}
-	i.sandboxTime = p.now().Sub(began)
-	i.logs.mark(func() { i.logs.platform(initStartLine(v, rt.Name, p.now())) })
-	provided := strings.HasPrefix(rt.Name, "provided")
-	if provided {
-		launch.Args[0], err = bootstrap.Entrypoint(code, "")
+	env := environment(v, launch.Env, i.stream, credentials)
+
+	s := p.shells.take(kindOf(v, rt, launch))
+	if s != nil {
+		i.move(s)
+		if err = i.bind(ctx, s, bind, launch); err == nil && s.orders != nil {
+			i.initBegins(rt, began)
+			err = s.order(env, taskRoot)
+		}
+		if err != nil {
+			p.log.Warn("a sandbox made ahead of need failed; the instance starts without", "instance", id, "error", err)
+			i.moveOut()
+			s = nil
+		}
 	}
-	if err == nil {
-		err = i.box.Start(ctx, sandbox.Process{
-			Args: launch.Args, Env: environment(v, launch.Env, i.stream, credentials), Dir: taskRoot,
-			Stdout: i.logs.file(), Stderr: i.logs.file(),
-		})
+	if s == nil {
+		if s, err = p.emptyShell(ctx, id); err != nil {
+			return nil, err
+		}
+		i.move(s)
+		if err = i.bind(ctx, s, bind, launch); err != nil {
+			return nil, err
+		}
 	}
-	if f := entryFailure(err, launch.Args[0]); provided && f != nil {
-		i.failInit(f)
-		return i, nil
-	}
-	if err != nil {
-		return nil, err
+	if s.orders == nil {
+		i.initBegins(rt, began)
+		provided := strings.HasPrefix(rt.Name, "provided")
+		if provided {
+			launch.Args[0], err = bootstrap.Entrypoint(code, "")
+		}
+		if err == nil {
+			err = i.box.Start(ctx, sandbox.Process{Args: launch.Args, Env: env, Dir: taskRoot, Stdout: s.w, Stderr: s.w})
+		}
+		if f := entryFailure(err, launch.Args[0]); provided && f != nil {
+			i.failInit(f)
+			return i, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	p.running.Go(i.watch)
 	return i, nil
+}
+
+// move has the instance live in a shell, and serves what its runtime calls.
+func (i *Instance) move(s *shell) {
+	p := i.pool
+	i.logs = newLogPipe(s.r, s.w, telemetry.Line{Function: i.version.ID, Stream: i.stream}, p.emitCounted, p.now)
+	i.box = s.box
+	i.api = runtimeapi.New(runtimeapi.Options{Log: p.log, MaxResponse: p.Limits.ResponseBytes, OnNext: i.onNext})
+	api := i.api
+	p.running.Go(func() {
+		if err := api.Serve(s.api); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.log.Warn("runtime api ended", "instance", i.id, "error", err)
+		}
+	})
+	if s.door != nil {
+		p.running.Go(func() { p.FrontDoor(s.door) })
+	}
+}
+
+// moveOut leaves a shell that turned out to be broken before the function ran in it.
+func (i *Instance) moveOut() {
+	i.destroyBox()
+	i.api.Close()
+	i.logs.close()
+	i.box, i.api, i.logs = nil, nil, nil
+}
+
+// bind makes the shell the function's. A waiting process has its runtime already.
+func (i *Instance) bind(ctx context.Context, s *shell, b sandbox.Binding, launch bootstrap.Launch) error {
+	if s.orders == nil {
+		b.Mounts = append(b.Mounts[:len(b.Mounts):len(b.Mounts)], launch.Mounts...)
+	}
+	return s.box.Bind(ctx, b)
+}
+
+// initBegins notes that the sandbox is there and the init phase begins.
+func (i *Instance) initBegins(rt bootstrap.Runtime, launched time.Time) {
+	i.sandboxTime = i.pool.now().Sub(launched)
+	i.logs.mark(func() { i.logs.platform(initStartLine(i.version, rt.Name, i.pool.now())) })
 }
 
 // entryFailure tells the function's own mistake, a bootstrap that is not there or cannot be executed, from ours.

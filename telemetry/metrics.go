@@ -18,6 +18,8 @@ type Metrics struct {
 	BilledMS    *prometheus.CounterVec   // milliseconds charged, by function
 	Instances   *prometheus.GaugeVec     // by state: starting, idle, busy
 	Destroyed   *prometheus.CounterVec   // instances that ended, by reason: idle, crash, timeout, oom, replaced, evicted, shutdown
+	Shells      *prometheus.GaugeVec     // sandboxes made ahead of need that are ready, by runtime
+	ShellsTotal *prometheus.CounterVec   // by runtime and what became of them: used, missed (none was ready), failed, expired, evicted
 	LogLines    prometheus.Counter
 }
 
@@ -38,10 +40,15 @@ func NewMetrics() *Metrics {
 			Name: "mayfly_instances", Help: "Instances by state."}, []string{"state"}),
 		Destroyed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mayfly_instances_destroyed_total", Help: "Instances that ended, by reason."}, []string{"reason"}),
+		Shells: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mayfly_shells", Help: "Sandboxes made ahead of need that are ready, by the runtime that waits in them."}, []string{"runtime"}),
+		ShellsTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mayfly_shells_total", Help: "Sandboxes made ahead of need by what became of them: used, failed, expired, evicted; and starts that found none: missed."},
+			[]string{"runtime", "outcome"}),
 		LogLines: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mayfly_function_log_lines_total", Help: "Lines that functions logged."}),
 	}
-	m.reg.MustRegister(m.Invocations, m.Duration, m.ColdStarts, m.BilledMS, m.Instances, m.Destroyed, m.LogLines,
+	m.reg.MustRegister(m.Invocations, m.Duration, m.ColdStarts, m.BilledMS, m.Instances, m.Destroyed, m.Shells, m.ShellsTotal, m.LogLines,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

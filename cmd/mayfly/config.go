@@ -33,6 +33,8 @@ type config struct {
 	egress       string
 	resolvers    []string
 	concurrency  int
+	shells       int
+	shellMemory  int
 	requestRate  int
 	mapRuntimes  []string
 	prices       string
@@ -61,6 +63,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.resolvers, "resolver", nil, "DNS server that functions' look-ups go to (repeatable; default: those of /etc/resolv.conf)")
 	f.IntVar(&c.concurrency, "concurrency", mayfly.DefaultLimits().ConcurrentExecutions, "concurrent executions per account")
 	f.IntVar(&c.requestRate, "requests-per-concurrency", mayfly.DefaultLimits().RequestsPerConcurrency, "requests per second for each unit of concurrency; 0 is any number")
+	f.IntVar(&c.shells, "shells", 2, "sandboxes kept ready for each runtime (Node.js: and memory size) in use; 0 is none")
+	f.IntVar(&c.shellMemory, "shell-memory", 256, "MB that all sandboxes kept ready may hold together")
 	f.StringArrayVar(&c.mapRuntimes, "map-runtime", nil, "run one runtime on another that is present: python3.13=python3.11 (repeatable)")
 	f.StringVar(&c.prices, "prices", "", "price book for bills (default: Lambda's public prices)")
 	f.StringVar(&c.domain, "domain", "", "domain of function URLs, whose names *.lambda-url.REGION.DOMAIN lead here")
@@ -154,6 +158,9 @@ func (c *config) validate() error {
 	}
 	if c.requestRate < 0 {
 		return fmt.Errorf("--requests-per-concurrency %d: at least 0, which is any number", c.requestRate)
+	}
+	if c.shells < 0 || c.shellMemory < 0 {
+		return fmt.Errorf("--shells and --shell-memory must not be less than 0")
 	}
 	if c.idleTimeout <= 0 || c.drainTimeout < 0 {
 		return fmt.Errorf("--idle-timeout must be more than 0 and --drain-timeout not less")

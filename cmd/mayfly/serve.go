@@ -192,9 +192,12 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	s.journal = meter.OpenJournal(meter.JournalOptions{DB: s.db, Log: log})
 	s.metrics = telemetry.NewMetrics()
 
+	if c.isolation == "none" {
+		c.shells = 0 // nothing to gain
+	}
 	s.pool = pool.New(pool.Options{
 		Driver: s.driver, Runtimes: s.runtimes, Code: s.registry, Metrics: s.metrics, Log: log, Limits: limits,
-		IdleTimeout: c.idleTimeout, Egress: c.policy,
+		IdleTimeout: c.idleTimeout, Egress: c.policy, Shells: c.shells, ShellMemory: int64(c.shellMemory) << 20,
 		Emit: s.logs.Append, Record: s.journal.Record, Credentials: s.credentials,
 		FrontDoor: func(l net.Listener) { _ = s.inner.Serve(l) }, // ends with the sandbox's listener
 	})
@@ -243,6 +246,9 @@ func (s *server) changed(id mayfly.FunctionID) {
 	s.collectLater()
 	if _, err := s.registry.Function(id); mayfly.KindOf(err) == mayfly.KindNotFound && err != nil {
 		s.metrics.Forget(id.Name)
+	}
+	if v, err := s.registry.Lookup(id, ""); err == nil {
+		s.pool.Expect(v)
 	}
 	s.pool.Drop(id, func(version, revision string) bool {
 		v, err := s.registry.Lookup(id, version)
