@@ -18,7 +18,9 @@ func limits(change func(*sandbox.Limits)) func(*sandbox.Binding) {
 	return func(b *sandbox.Binding) { change(&b.Limits) }
 }
 
-func TestForkBomb(t *testing.T) {
+func TestForkBomb(t *testing.T) { everyWay(t, forkBomb) }
+
+func forkBomb(t *testing.T) {
 	d := newDriver(t)
 	const most = 60
 	s := create(t, d, limits(func(l *sandbox.Limits) { l.Processes = most }))
@@ -36,7 +38,9 @@ func TestForkBomb(t *testing.T) {
 	}
 }
 
-func TestMemoryBomb(t *testing.T) {
+func TestMemoryBomb(t *testing.T) { everyWay(t, memoryBomb) }
+
+func memoryBomb(t *testing.T) {
 	d := newDriver(t)
 	small := limits(func(l *sandbox.Limits) { l.MemoryBytes = 64 << 20 })
 	_, stderr, e := try(t, create(t, d, small), "memory")
@@ -55,7 +59,9 @@ func TestMemoryBomb(t *testing.T) {
 	}
 }
 
-func TestFullTmp(t *testing.T) {
+func TestFullTmp(t *testing.T) { everyWay(t, fullTmp) }
+
+func fullTmp(t *testing.T) {
 	d := newDriver(t)
 	const size = 8 << 20
 	tmp := limits(func(l *sandbox.Limits) { l.TmpBytes = size })
@@ -70,7 +76,9 @@ func TestFullTmp(t *testing.T) {
 	}
 }
 
-func TestOpenFiles(t *testing.T) {
+func TestOpenFiles(t *testing.T) { everyWay(t, openFiles) }
+
+func openFiles(t *testing.T) {
 	d := newDriver(t)
 	s := create(t, d, limits(func(l *sandbox.Limits) { l.OpenFiles = 1024 }))
 	out, stderr, _ := try(t, s, "files")
@@ -79,7 +87,9 @@ func TestOpenFiles(t *testing.T) {
 	}
 }
 
-func TestEndlessLoop(t *testing.T) {
+func TestEndlessLoop(t *testing.T) { everyWay(t, endlessLoop) }
+
+func endlessLoop(t *testing.T) {
 	d := newDriver(t)
 	// 300 ms of processor time at a fifth of a core take at least a second or so, however slow the machine.
 	s := create(t, d, limits(func(l *sandbox.Limits) { l.Millicores = 200 }))
@@ -99,8 +109,10 @@ func TestEndlessLoop(t *testing.T) {
 	}
 }
 
-// TestInterpreters runs what functions run, under the filter and the limits.
-func TestInterpreters(t *testing.T) {
+func TestInterpreters(t *testing.T) { everyWay(t, interpreters) }
+
+// interpreters runs what functions run, under the filter and the limits.
+func interpreters(t *testing.T) {
 	d := newDriver(t)
 	for _, c := range []struct{ name, path, arg, program, want string }{
 		{"python", "/usr/bin/python3", "-c", `

@@ -31,7 +31,9 @@ func hostAddr(t *testing.T) netip.Addr {
 	return netip.Addr{}
 }
 
-func TestEgress(t *testing.T) {
+func TestEgress(t *testing.T) { everyWay(t, reaches) }
+
+func reaches(t *testing.T) {
 	d := newDriver(t)
 	host := hostAddr(t)
 	l, err := net.Listen("tcp4", net.JoinHostPort(host.String(), "0"))
@@ -71,8 +73,10 @@ func TestEgress(t *testing.T) {
 	}
 }
 
-// TestResolver has a function ask the relay, which asks a server of the test's own.
-func TestResolver(t *testing.T) {
+func TestResolver(t *testing.T) { everyWay(t, resolves) }
+
+// resolves has a function ask the relay, which asks a server of the test's own.
+func resolves(t *testing.T) {
 	upstream, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,9 @@ func create(t *testing.T, d *native.Driver, change ...func(*sandbox.Binding)) sa
 	for _, f := range change {
 		f(&b)
 	}
+	if waiting {
+		return prestart(t, s.(sandbox.Prestarter), b)
+	}
 	if err := s.Bind(ctx, b); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +72,9 @@ func refused(t *testing.T, what, out string) {
 	}
 }
 
-func TestEscapeFiles(t *testing.T) {
+func TestEscapeFiles(t *testing.T) { everyWay(t, escapeFiles) }
+
+func escapeFiles(t *testing.T) {
 	data := t.TempDir()
 	d := newDriver(t, func(o *native.Options) { o.DataDir = data })
 	secret := filepath.Join(data, "secret")
@@ -109,7 +114,9 @@ func TestEscapeFiles(t *testing.T) {
 	}
 }
 
-func TestEscapeCalls(t *testing.T) {
+func TestEscapeCalls(t *testing.T) { everyWay(t, escapeCalls) }
+
+func escapeCalls(t *testing.T) {
 	d := newDriver(t)
 	for _, name := range []string{
 		"mount", "bind mount", "remount", "umount", "pivot_root", "chroot", "open_tree", "fsopen", "unshare user", "unshare mount", "unshare net",
@@ -132,8 +139,10 @@ func TestEscapeCalls(t *testing.T) {
 	}
 }
 
-// TestEscapeWithoutFilter has the namespaces and missing capabilities alone refuse what matters most.
-func TestEscapeWithoutFilter(t *testing.T) {
+func TestEscapeWithoutFilter(t *testing.T) { everyWay(t, escapeWithoutFilter) }
+
+// escapeWithoutFilter has the namespaces and missing capabilities alone refuse what matters most.
+func escapeWithoutFilter(t *testing.T) {
 	d := newDriver(t, func(o *native.Options) { o.NoSeccomp = true })
 	for _, name := range []string{
 		"mount", "bind mount", "remount", "umount", "pivot_root", "chroot", "ptrace", "init_module", "kexec_load", "reboot", "swapon", "acct",
@@ -143,7 +152,9 @@ func TestEscapeWithoutFilter(t *testing.T) {
 	}
 }
 
-func TestPrivileges(t *testing.T) {
+func TestPrivileges(t *testing.T) { everyWay(t, privileges) }
+
+func privileges(t *testing.T) {
 	d := newDriver(t)
 	status := attack(t, d, "read", "/proc/self/status")
 	for _, want := range []string{
@@ -214,7 +225,9 @@ func TestPrestartIsDisarmed(t *testing.T) {
 	}
 }
 
-func TestSetUIDGivesNothing(t *testing.T) {
+func TestSetUIDGivesNothing(t *testing.T) { everyWay(t, setUIDGivesNothing) }
+
+func setUIDGivesNothing(t *testing.T) {
 	d := newDriver(t)
 	dir := t.TempDir()
 	self, err := os.Executable()
@@ -239,7 +252,9 @@ func TestSetUIDGivesNothing(t *testing.T) {
 	}
 }
 
-func TestProcessesAreHidden(t *testing.T) {
+func TestProcessesAreHidden(t *testing.T) { everyWay(t, processesAreHidden) }
+
+func processesAreHidden(t *testing.T) {
 	d := newDriver(t)
 	create(t, d).Start(context.Background(), sandbox.Process{Args: exe("probe", "burn", "1")})
 	if out := attack(t, d, "pids"); out != "[/proc/1 /proc/2]" {
@@ -254,7 +269,9 @@ func TestProcessesAreHidden(t *testing.T) {
 	}
 }
 
-func TestUserIDsDiffer(t *testing.T) {
+func TestUserIDsDiffer(t *testing.T) { everyWay(t, userIDsDiffer) }
+
+func userIDsDiffer(t *testing.T) {
 	d := newDriver(t)
 	first, last := d.IDs()
 	seen := map[string]bool{}
@@ -272,7 +289,9 @@ func TestUserIDsDiffer(t *testing.T) {
 	}
 }
 
-func TestNetworkIsClosed(t *testing.T) {
+func TestNetworkIsClosed(t *testing.T) { everyWay(t, networkIsClosed) }
+
+func networkIsClosed(t *testing.T) {
 	d := newDriver(t)
 	host, err := net.Listen("tcp", ":0")
 	if err != nil {
