@@ -58,7 +58,7 @@ func (p *Pool) emptyShell(ctx context.Context, id string) (_ *shell, err error) 
 
 // waitingShell makes a sandbox ahead of need, with a process of the launch in it if that and the driver allow, and waits
 // until the process has booted.
-func (p *Pool) waitingShell(ctx context.Context, l bootstrap.Launch) (_ *shell, err error) {
+func (p *Pool) waitingShell(ctx context.Context, l bootstrap.Launch, e sandbox.Egress) (_ *shell, err error) {
 	ctx, cancel := context.WithTimeout(ctx, shellBoot)
 	defer cancel()
 	s, err := p.emptyShell(ctx, newID())
@@ -75,6 +75,11 @@ func (p *Pool) waitingShell(ctx context.Context, l bootstrap.Launch) (_ *shell, 
 			return nil, err
 		}
 		if err := s.prestart(ctx, box, l); err != nil {
+			return nil, err
+		}
+	}
+	if box, ok := s.box.(sandbox.Connecter); ok {
+		if err := box.Connect(ctx, e); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mayfly"
+	"mayfly/sandbox"
 	"mayfly/sandbox/bootstrap"
 )
 
@@ -44,6 +45,7 @@ type kind struct {
 	key     string
 	runtime string // for metrics
 	launch  bootstrap.Launch
+	egress  sandbox.Egress // they are connected under it
 	ready   []*shell
 	size    int64     // of the last one made
 	used    time.Time // when one was last wanted
@@ -56,12 +58,12 @@ func newShells(p *Pool) *shells {
 }
 
 // kindOf says which shells a version can use: with its interpreter waiting, or empty.
-func kindOf(v *mayfly.Version, rt bootstrap.Runtime, l bootstrap.Launch) *kind {
+func kindOf(v *mayfly.Version, rt bootstrap.Runtime, l bootstrap.Launch, e sandbox.Egress) *kind {
 	if !l.CanWait(v.Environment) {
-		return &kind{key: "empty", runtime: "none"}
+		return &kind{key: fmt.Sprint("empty ", e), runtime: "none", egress: e}
 	}
 	// Arguments have the function's memory in them where the interpreter needs to know it.
-	return &kind{key: fmt.Sprint(rt.Name, l.Args, l.Mounts), runtime: rt.Name, launch: l}
+	return &kind{key: fmt.Sprint(rt.Name, l.Args, l.Mounts, e), runtime: rt.Name, launch: l, egress: e}
 }
 
 // want notes that shells of a kind are of use.
@@ -241,7 +243,7 @@ func (s *shells) drop(k *kind) {
 
 // add makes one shell. That it fails is nobody's business but the log's: starts go the ordinary way.
 func (s *shells) add(ctx context.Context, k *kind) {
-	sh, err := s.p.waitingShell(ctx, k.launch)
+	sh, err := s.p.waitingShell(ctx, k.launch, k.egress)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -279,7 +281,11 @@ func (s *shells) close() {
 
 // Expect tells the pool that the version is likely to be called soon: it keeps shells ready that it can use.
 func (p *Pool) Expect(v *mayfly.Version) {
-	if rt, err := p.Runtimes.Resolve(v.Runtime); err == nil {
-		p.shells.want(kindOf(v, rt, p.Runtimes.Launch(rt, v.Handler).ForMemory(v.MemoryMB)))
+	rt, err := p.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return
+	}
+	if egress, err := p.egressOf(v); err == nil {
+		p.shells.want(kindOf(v, rt, p.Runtimes.Launch(rt, v.Handler).ForMemory(v.MemoryMB), egress))
 	}
 }

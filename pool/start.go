@@ -72,11 +72,9 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 		return nil, err
 	}
 	launch := p.Runtimes.Launch(rt, v.Handler).ForMemory(v.MemoryMB)
-	egress := p.Egress
-	if v.Egress != "" {
-		if egress, err = sandbox.ParseEgress(v.Egress); err != nil {
-			return nil, err
-		}
+	egress, err := p.egressOf(v)
+	if err != nil {
+		return nil, err
 	}
 	id := newID()
 	i := &Instance{
@@ -124,7 +122,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	}
 	env := environment(v, launch.Env, i.stream, credentials)
 
-	s := p.shells.take(kindOf(v, rt, launch))
+	s := p.shells.take(kindOf(v, rt, launch, egress))
 	if s != nil {
 		i.move(s)
 		if err = i.bind(ctx, s, bind, launch); err == nil && s.orders != nil {
@@ -165,6 +163,14 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	}
 	p.running.Go(i.watch)
 	return i, nil
+}
+
+// egressOf is a version's network policy.
+func (p *Pool) egressOf(v *mayfly.Version) (sandbox.Egress, error) {
+	if v.Egress == "" {
+		return p.Egress, nil
+	}
+	return sandbox.ParseEgress(v.Egress)
 }
 
 // move has the instance live in a shell, and serves what its runtime calls.

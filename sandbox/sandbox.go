@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,26 @@ type Prestarter interface {
 	Prestart(ctx context.Context, mounts []Mount, p Process) error
 }
 
+// A Connecter is a Sandbox that can be connected to the network ahead of need. Not every driver has them.
+type Connecter interface {
+	Sandbox
+
+	// Connect applies the policy to a created sandbox. Bind must then come with the same one, which costs it nothing more.
+	Connect(ctx context.Context, e Egress) error
+}
+
+// A Freezer is a Sandbox whose processes can be stopped where they are, and go on later as if no time had passed but for
+// the clocks. Not every driver has them. Destroy works on a frozen one.
+type Freezer interface {
+	Sandbox
+
+	// Freeze returns once every process has stopped. When ctx ends first they run on.
+	Freeze(ctx context.Context) error
+
+	// Thaw lets them go on. It does not wait, and is allowed when nothing is frozen.
+	Thaw() error
+}
+
 // Binding is what makes a sandbox the sandbox of one function version.
 type Binding struct {
 	Mounts      []Mount
@@ -140,6 +161,9 @@ type Egress struct {
 	Mode  EgressMode
 	Allow []netip.Prefix
 }
+
+// Equal tells whether two policies are the same.
+func (e Egress) Equal(o Egress) bool { return e.Mode == o.Mode && slices.Equal(e.Allow, o.Allow) }
 
 // ParseEgress reads a setting: "none", "internet", or a comma-separated list of CIDRs and addresses, in which
 // "internet" may stand too ("internet,10.1.0.0/16": public addresses and that network).

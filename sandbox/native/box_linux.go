@@ -31,7 +31,11 @@ type box struct {
 
 	mu      sync.Mutex
 	state   phase
-	closers []io.Closer // listeners, the resolver and the egress lease
+	closers []io.Closer     // listeners, the resolver and the egress lease
+	egress  *sandbox.Egress // from Connect; nil before
+
+	frost  sync.Mutex // held while freezing and thawing, never together with mu
+	frozen bool
 
 	done      chan struct{}
 	exited    sync.Once
@@ -43,7 +47,11 @@ type box struct {
 	destroying  chan struct{}
 }
 
-var _ sandbox.Prestarter = (*box)(nil)
+var (
+	_ sandbox.Prestarter = (*box)(nil)
+	_ sandbox.Connecter  = (*box)(nil)
+	_ sandbox.Freezer    = (*box)(nil)
+)
 
 type phase int
 
@@ -150,13 +158,37 @@ func (s *box) Bind(ctx context.Context, b sandbox.Binding) error {
 	if err := s.mount(ctx, b.Mounts, p, runs); err != nil {
 		return err
 	}
-	if b.Egress.Mode != sandbox.EgressNone && b.Egress.Mode != "" {
-		lease, err := s.d.net.attach(ctx, s, b.Egress)
+	return s.connectTo(ctx, b.Egress)
+}
+
+// Connect gives the sandbox its way out before Bind does.
+func (s *box) Connect(ctx context.Context, e sandbox.Egress) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != prestarted {
+		if err := s.expect(created, "connect"); err != nil {
+			return err
+		}
+	}
+	return s.connectTo(ctx, e)
+}
+
+// connectTo applies a network policy, once. The caller holds mu.
+func (s *box) connectTo(ctx context.Context, e sandbox.Egress) error {
+	if s.egress != nil {
+		if !s.egress.Equal(e) {
+			return fmt.Errorf("%w: sandbox %s is connected under another policy", sandbox.ErrState, s.id)
+		}
+		return nil
+	}
+	if e.Mode != sandbox.EgressNone && e.Mode != "" {
+		lease, err := s.d.net.attach(ctx, s, e)
 		if err != nil {
 			return fmt.Errorf("sandbox %s: egress: %w", s.id, err)
 		}
 		s.closers = append(s.closers, lease)
 	}
+	s.egress = &e
 	return nil
 }
 
@@ -278,6 +310,39 @@ func (s *box) SetCPU(millicores int) error {
 	return s.group.SetCPU(millicores)
 }
 
+// Freeze stops every process.
+func (s *box) Freeze(ctx context.Context) error {
+	s.frost.Lock()
+	defer s.frost.Unlock()
+	if s.frozen {
+		return nil
+	}
+	select {
+	case <-s.destroying:
+		return fmt.Errorf("%w: freeze sandbox %s, which is being destroyed", sandbox.ErrState, s.id)
+	default:
+	}
+	if err := s.group.Freeze(ctx); err != nil {
+		return fmt.Errorf("sandbox %s: %w", s.id, err)
+	}
+	s.frozen = true
+	return nil
+}
+
+// Thaw lets them run again.
+func (s *box) Thaw() error {
+	s.frost.Lock()
+	defer s.frost.Unlock()
+	if !s.frozen {
+		return nil
+	}
+	if err := s.group.Thaw(); err != nil {
+		return fmt.Errorf("sandbox %s: %w", s.id, err)
+	}
+	s.frozen = false
+	return nil
+}
+
 // Usage reads the counters.
 func (s *box) Usage() (sandbox.Usage, error) {
 	s.mu.Lock()
@@ -360,6 +425,9 @@ func (s *box) remove(ctx context.Context) error {
 	if s.pidFD != nil {
 		// The death of the init makes the kernel kill every process of its namespace; once it is waited for, all are gone.
 		err := s.kill()
+		if err == nil { // the freezer of cgroup v1 keeps even SIGKILL waiting
+			err = s.Thaw()
+		}
 		if err == nil {
 			err = s.wait(ctx)
 		}

@@ -116,6 +116,12 @@ func help(what string, args []string) error {
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Hour)
+	case "tick":
+		fmt.Println("ready")
+		for {
+			fmt.Print(".")
+			time.Sleep(time.Millisecond)
+		}
 	case "family": // a child and a grandchild that outlive nobody
 		child := exec.Command(os.Args[0], helperArg, "wait")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr

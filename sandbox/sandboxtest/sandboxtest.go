@@ -49,6 +49,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver, traits Trait
 		{"environment", s.environment}, {"missing program", s.missing}, {"bad source", s.badSource}, {"large environment", s.large},
 		{"mounts", s.mounts}, {"listener", s.listener}, {"destroy", s.destroy}, {"destroy early", s.destroyEarly},
 		{"destroy while starting", s.destroyRace}, {"usage", s.usage}, {"parallel", s.parallel}, {"canceled", s.canceled}, {"prestart", s.prestart},
+		{"connect", s.connect}, {"freeze", s.freeze},
 	} {
 		t.Run(c.name, c.f)
 	}
@@ -553,6 +554,86 @@ func (s *suite) prestart(t *testing.T) {
 	<-b.Done()
 	if e := b.Exit(); e != (mayfly.Exit{}) {
 		t.Errorf("%+v", e)
+	}
+}
+
+func (s *suite) connect(t *testing.T) {
+	b, ok := s.create(t).(sandbox.Connecter)
+	if !ok {
+		t.Skip("this driver does not connect ahead of need")
+	}
+	if err := b.Connect(context10(t), sandbox.Egress{Mode: sandbox.EgressNone}); err != nil {
+		t.Fatal(err)
+	}
+	other := Binding()
+	other.Egress = sandbox.Egress{Mode: sandbox.EgressInternet}
+	if err := b.Bind(context10(t), other); !errors.Is(err, sandbox.ErrState) {
+		t.Errorf("bind under another policy: %v, want ErrState", err)
+	}
+	if err := b.Connect(context10(t), other.Egress); !errors.Is(err, sandbox.ErrState) {
+		t.Errorf("connect after bind: %v, want ErrState", err)
+	}
+}
+
+// freeze has a process that prints all the time fall silent, go on, and be destroyed while it is frozen.
+func (s *suite) freeze(t *testing.T) {
+	sb, r := s.running(t, "tick")
+	b, ok := sb.(sandbox.Freezer)
+	if !ok {
+		t.Skip("this driver does not freeze")
+	}
+	buf := make([]byte, 1)
+	read := func() bool {
+		n, err := r.Read(buf)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		return n > 0
+	}
+	for round := range 3 {
+		r.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if !read() {
+			t.Fatalf("round %d: silent while it runs", round)
+		}
+		for range 2 { // twice is as good as once
+			if err := b.Freeze(context10(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.Usage(); err != nil {
+			t.Error(err)
+		}
+		r.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		for read() { // what was in the pipe
+			r.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		}
+		before, err := b.Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if read() {
+			t.Errorf("round %d: prints while frozen", round)
+		}
+		if after, err := b.Usage(); err != nil || after.CPU != before.CPU {
+			t.Errorf("round %d: used %v while frozen, %v", round, after.CPU-before.CPU, err)
+		}
+		if round < 2 {
+			for range 2 {
+				if err := b.Thaw(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := b.Destroy(context10(t)); err != nil {
+		t.Error(err)
+	}
+	if err := b.Freeze(context10(t)); !errors.Is(err, sandbox.ErrState) {
+		t.Errorf("freeze after destroy: %v, want ErrState", err)
+	}
+	if err := b.Thaw(); err != nil {
+		t.Errorf("thaw after destroy: %v", err)
 	}
 }
 
