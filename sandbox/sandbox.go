@@ -164,6 +164,9 @@ func ParseEgress(s string) (Egress, error) {
 				}
 				p = netip.PrefixFrom(a, a.BitLen())
 			}
+			if !p.Addr().Is4() {
+				return Egress{}, mayfly.Errorf(mayfly.KindInvalid, "egress %q: %q is IPv6, and sandboxes have IPv4 only", s, part)
+			}
 			e.Allow = append(e.Allow, p.Masked())
 		}
 	}

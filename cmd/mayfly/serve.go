@@ -213,7 +213,8 @@ func openDriver(c *config, log *slog.Logger) (sandbox.Driver, error) {
 	if c.isolation == "none" {
 		return process.New(log), nil
 	}
-	return native.New(native.Options{DataDir: c.data, Log: log, CgroupRoot: c.cgroupRoot, UIDBase: c.uidBase, Resolvers: c.resolvers})
+	return native.New(native.Options{DataDir: c.data, Log: log, CgroupRoot: c.cgroupRoot, UIDBase: c.uidBase,
+		Resolvers: c.resolvers, EgressPool: c.pool, EgressDeny: c.deny})
 }
 
 // collectAfter is how long after the last change unused packages are looked for. It takes two rounds: the first notes
