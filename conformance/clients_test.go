@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 const (
@@ -117,6 +118,14 @@ func wantError(t *testing.T, err error, code, text string) {
 	}
 	if api.ErrorCode() != code || !strings.Contains(api.ErrorMessage(), text) {
 		t.Errorf("want %s: …%s…, got %s: %s", code, text, api.ErrorCode(), api.ErrorMessage())
+	}
+}
+
+func wantStatus(t *testing.T, err error, want int) {
+	t.Helper()
+	var res *smithyhttp.ResponseError
+	if !errors.As(err, &res) || res.HTTPStatusCode() != want {
+		t.Errorf("want status %d, got %v", want, err)
 	}
 }
 
