@@ -320,8 +320,10 @@ func TestMemoryLimitKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.OOMKills != 1 || s.PeakMemory > limit || s.PeakMemory < limit*3/4 || s.CPU <= 0 {
-		t.Errorf("stats = %+v, want one kill, a peak just under %d and time used", s, limit)
+	// The kernel lets a process that it is killing have a few more pages, so that it gets to its end.
+	const dying = 64 << 12
+	if s.OOMKills != 1 || s.PeakMemory > limit+dying || s.PeakMemory < limit*3/4 || s.CPU <= 0 {
+		t.Errorf("stats = %+v, want one kill, a peak about %d and time used", s, limit)
 	}
 	if err := g.ResetPeak(); err != nil && !errors.Is(err, ErrUnsupported) {
 		t.Fatal(err)
