@@ -209,12 +209,14 @@ def handler(e, c):
 
 // spy looks around inside a sandbox. Every answer is what it could get at, or "refused: …".
 const spy = `
-import glob, os, socket
+import glob, os, socket, urllib.request
 def attempt(f):
   try: return f()
   except OSError as x: return 'refused: ' + str(x)
 def connect(address):
   with socket.create_connection(address, timeout=1): return 'connected'
+def fetch(path):
+  with urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL'] + path) as r: return r.read().decode()[:200]
 def write(path):
   with open(path, 'w'): return 'written'
 def setuid():
@@ -226,6 +228,7 @@ def handler(e, c):
     'read': {p: attempt(lambda: str(os.listdir(p)) if os.path.isdir(p) else open(p).read(99)) for p in e.get('read', [])},
     'write': {p: attempt(lambda: write(p)) for p in ['/var/task/x', '/var/runtime/x', '/usr/bin/x', '/etc/x', '/x', '/proc/sys/kernel/core_pattern']},
     'connect': {'%s:%d' % tuple(a): attempt(lambda: connect(tuple(a))) for a in e.get('connect', [])},
+    'fetch': {p: attempt(lambda: fetch(p)) for p in e.get('fetch', [])},
     'processes': [open(p + '/cmdline').read() for p in glob.glob('/proc/[0-9]*')],
     'tmp': os.listdir('/tmp'),
     'uid': attempt(setuid),
@@ -256,15 +259,17 @@ func TestIsolation(t *testing.T) {
 		"/proc/1/environ", "/proc/1/root/", root, "/run/mayfly-uids", "/dev/mem", "/dev/kmsg", "/proc/kcore", "/boot", "/srv", "/mnt"}
 	address := strings.Split(strings.TrimPrefix(s.endpoint, "http://"), ":")
 	event := map[string]any{"read": paths, "pid": s.cmd.Process.Pid,
+		"fetch": []string{"/_mayfly/metrics", "/_mayfly/api/bill", "/_mayfly/api/instances", "/_mayfly/api/logs?function=" + first, "/_mayfly/api/invocations",
+			"/2015-03-31/functions/", "/2015-03-31/functions/" + first, "/_mayfly/code/000000000000/us-east-1/" + first + "/%24LATEST/" + strings.Repeat("0", 64)},
 		"connect": []any{[]any{address[0], json.Number(address[1])}, []any{"169.254.169.254", 80}, []any{"10.0.0.1", 80}, []any{"192.168.0.1", 53}}}
 	a := s.invoke(t, second, jsonText(event))
 	var got struct {
-		Read, Write, Connect, Env map[string]string
-		Processes, Tmp, Caps, Nnp []string
-		UID                       string
-		Cgroups                   any
-		Mount                     bool
-		Kill                      any
+		Read, Write, Connect, Fetch, Env map[string]string
+		Processes, Tmp, Caps, Nnp        []string
+		UID                              string
+		Cgroups                          any
+		Mount                            bool
+		Kill                             any
 	}
 	if err := json.Unmarshal([]byte(a.payload), &got); err != nil || a.failed != "" {
 		t.Fatalf("%v in %s\n%s", err, a.payload, a.log)
@@ -288,6 +293,14 @@ func TestIsolation(t *testing.T) {
 		if !strings.HasPrefix(text, "refused: ") {
 			t.Errorf("it reaches %s: %s", to, text)
 		}
+	}
+	for path, text := range got.Fetch {
+		if !strings.HasPrefix(text, "refused: HTTP Error 40") {
+			t.Errorf("it gets %s without a signature: %s", path, text)
+		}
+	}
+	if len(got.Fetch) < 8 || len(got.Read) < 10 || len(got.Write) < 6 || len(got.Connect) < 4 {
+		t.Errorf("it did not try everything: %s", a.payload)
 	}
 	if len(got.Processes) > 3 || len(got.Processes) == 0 {
 		t.Errorf("it sees processes %q", got.Processes)
