@@ -23,7 +23,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -48,7 +47,6 @@ func (s *server) as(id, secret, token string) aws.Config {
 
 func (s *server) lambda() *lambda.Client { return lambda.NewFromConfig(s.as(account, "any", "")) }
 func (s *server) iam() *iam.Client       { return iam.NewFromConfig(s.as(account, "any", "")) }
-func (s *server) sts() *sts.Client       { return sts.NewFromConfig(s.as(account, "any", "")) }
 
 // awsPath finds the aws command, also where `make test` puts it.
 var awsPath = sync.OnceValue(func() string {
