@@ -58,7 +58,7 @@ func TestCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.mayfly(t, "ls", "--json")), &list); err != nil || len(list) != 1 || list[0].Name != "greeter" || list[0].State != "Active" {
 		t.Errorf("ls: %v %+v", err, list)
 	}
-	if out := s.mayfly(t, "doctor"); !strings.Contains(out, "python3.11") || !strings.Contains(out, "nodejs20.x") {
+	if out := s.mayfly(t, "doctor"); !strings.Contains(out, pythonRuntime) || !strings.Contains(out, nodeRuntime) {
 		t.Errorf("doctor: %s", out)
 	}
 	if out := s.mayfly(t, "completion", "bash"); !strings.Contains(out, "mayfly") {
@@ -120,18 +120,18 @@ func TestFollow(t *testing.T) {
 // TestMappedRuntime runs a runtime that is not there on one that is.
 func TestMappedRuntime(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "--map-runtime", "python3.99=python3.11", "--map-runtime", "nodejs18.x=nodejs20.x")
-	f := node(`exports.handler = async () => process.version.split('.')[0]`)
-	f.runtime = "nodejs18.x"
+	s := serve(t, "--map-runtime", "nodejs16.x="+nodeRuntime)
+	f := node(`exports.handler = async () => 'mapped'`)
+	f.runtime = "nodejs16.x"
 	name := s.deployAs(t, "mapped", f)
-	if a := s.invoke(t, name, `{}`); a.payload != `"v20"` {
+	if a := s.invoke(t, name, `{}`); a.payload != `"mapped"` {
 		t.Errorf("got %+v", a)
 	}
 	out, err := s.lambda().GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)})
-	if err != nil || out.Runtime != "nodejs18.x" {
+	if err != nil || out.Runtime != "nodejs16.x" {
 		t.Errorf("the runtime is shown as %v %v", out.Runtime, err)
 	}
-	if log := s.mayfly(t, "logs", name); !strings.Contains(log, "nodejs18.x") && !strings.Contains(log, "nodejs20.x") {
+	if log := s.mayfly(t, "logs", name); !strings.Contains(log, nodeRuntime) {
 		t.Errorf("the log does not say what runs:\n%s", log)
 	}
 }
@@ -157,7 +157,7 @@ func TestAddedRuntime(t *testing.T) {
 	if err := os.Chmod(prefix, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command("runtime", "add", "nodejs20.x", prefix, "--data", data)
+	cmd := command("runtime", "add", nodeRuntime, prefix, "--data", data)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("runtime add: %v\n%s", err, out)
 	}

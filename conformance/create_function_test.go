@@ -70,7 +70,7 @@ func TestCreateFunction(t *testing.T) {
 	t.Run("cli", func(t *testing.T) {
 		t.Parallel()
 		s.role(t)
-		args := []string{"lambda", "create-function", "--function-name", "create-cli", "--runtime", "nodejs20.x", "--handler", "index.handler", "--role", roleARN, "--zip-file", zipFile(t, node(one))}
+		args := []string{"lambda", "create-function", "--function-name", "create-cli", "--runtime", nodeRuntime, "--handler", "index.handler", "--role", roleARN, "--zip-file", zipFile(t, node(one))}
 		if out := s.aws(t, args...); out["FunctionName"] != "create-cli" || out["State"] != "Pending" {
 			t.Errorf("the answer is %v", out)
 		}
@@ -124,7 +124,7 @@ func TestCreateFunction(t *testing.T) {
 			{"two at once", func(in *lambda.CreateFunctionInput) { in.Timeout, in.MemorySize = aws.Int32(901), aws.Int32(64) }, "ValidationException", "2 validation errors detected: "},
 			{"role", func(in *lambda.CreateFunctionInput) { in.Role = aws.String("nobody") }, "ValidationException", "at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: "},
 			{"runtime that nobody knows", func(in *lambda.CreateFunctionInput) { in.Runtime = "cobol1.x" }, "InvalidParameterValueException", "Value cobol1.x at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: ["},
-			{"runtime that is not here", func(in *lambda.CreateFunctionInput) { in.Runtime = "ruby3.4" }, "InvalidParameterValueException", "nodejs20.x"},
+			{"runtime that is not here", func(in *lambda.CreateFunctionInput) { in.Runtime = "ruby3.4" }, "InvalidParameterValueException", nodeRuntime},
 			{"no handler", func(in *lambda.CreateFunctionInput) { in.Handler = nil }, "InvalidParameterValueException", "Runtime and Handler are mandatory parameters for functions created with deployment packages."},
 			{"no zip", func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{ZipFile: []byte("no zip")} }, "InvalidParameterValueException", "Could not unzip uploaded file. Please check your file, then try to upload again."},
 			{"no code", func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{} }, "InvalidParameterValueException", ""},

@@ -93,7 +93,7 @@ func TestGetFunctionConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.State != types.StateActive || aws.ToString(out.Handler) != "index.handler" || out.Environment.Variables["AB"] != "b" || aws.ToString(out.Role) != roleARN || out.Runtime != "nodejs20.x" {
+	if out.State != types.StateActive || aws.ToString(out.Handler) != "index.handler" || out.Environment.Variables["AB"] != "b" || aws.ToString(out.Role) != roleARN || string(out.Runtime) != nodeRuntime {
 		t.Errorf("the answer is %s", jsonText(out))
 	}
 	_, err = s.lambda().GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("nothing")})
