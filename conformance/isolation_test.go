@@ -2,10 +2,14 @@ package conformance
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
 // spy looks around inside a sandbox. Every answer is what it could get at, or "refused: …".
@@ -130,5 +134,40 @@ func TestIsolation(t *testing.T) {
 	}
 	if a := s.invoke(t, first, `{}`); !strings.Contains(a.payload, `"tmp": ["secret"]`) {
 		t.Errorf("its own file is gone while the instance lives: %s", a.payload)
+	}
+}
+
+// TestFrontDoorInsideIsNarrow takes a link to a function's code and Mayfly's own endpoints, which answer outside, into a
+// function: there they are refused, whatever its role may do.
+func TestFrontDoorInsideIsNarrow(t *testing.T) {
+	t.Parallel()
+	s := shared(t)
+	name := s.deployAs(t, "narrow-door", node(`exports.handler = async (paths) => Promise.all(paths.map(
+		async (p) => (await fetch(process.env.AWS_ENDPOINT_URL + p)).status))`))
+	out, err := s.lambda().GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := url.Parse(*out.Code.Location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{link.RequestURI(), "/_mayfly/api/bill", "/_mayfly/api/logs?function=" + name, "/_mayfly/api/instances", "/_mayfly/metrics"}
+	for _, p := range paths {
+		resp, err := http.Get("http://" + link.Host + p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("outside %s answers %d", p, resp.StatusCode)
+		}
+	}
+	in, err := json.Marshal(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := s.invoke(t, name, string(in)); a.payload != "[403,401,401,401,401]" {
+		t.Errorf("inside they answer %s", a.payload)
 	}
 }

@@ -66,6 +66,9 @@ type Sandbox interface {
 	// Usage reads the control group's counters.
 	Usage() (Usage, error)
 
+	// PeakMemory is Usage's PeakMemoryBytes alone, for after every invocation: it costs microseconds. 0 is unknown.
+	PeakMemory() (int64, error)
+
 	// Destroy kills every process of the sandbox and returns once they, the control group, the mounts, the namespaces,
 	// the links and the listeners are gone. It can be called again and then returns the first call's error.
 	Destroy(ctx context.Context) error

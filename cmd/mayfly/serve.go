@@ -345,6 +345,9 @@ func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.B
 		switch {
 		case urls.Match(r):
 			urls.ServeURL(w, r)
+		case strings.HasPrefix(r.URL.Path, lambda.CodePath) && fromSandbox(r):
+			// Policies are not enforced yet: a role must not be a way to other functions' code.
+			http.Error(w, "functions may not download code packages", http.StatusForbidden)
 		case strings.HasPrefix(r.URL.Path, console.Prefix):
 			mux.ServeHTTP(w, r)
 		default:
