@@ -104,7 +104,7 @@ func TestAWSLambdaRIC(t *testing.T) {
 func TestExpress(t *testing.T) {
 	t.Parallel()
 	s := shared(t)
-	name := s.deploy(t, fn{runtime: "nodejs20.x", handler: "index.handler", dir: fromNPM(t), timeout: 20, memory: 512, files: map[string]string{"index.js": `
+	name := s.deploy(t, fn{runtime: nodeRuntime, handler: "index.handler", dir: fromNPM(t), timeout: 20, memory: 512, files: map[string]string{"index.js": `
 const serverlessExpress = require('@codegenie/serverless-express');
 const express = require('express');
 const app = express();
@@ -160,7 +160,7 @@ exports.handler = serverlessExpress({ app });
 func TestPowertoolsLogger(t *testing.T) {
 	t.Parallel()
 	s := shared(t)
-	name := s.deploy(t, fn{runtime: "nodejs20.x", handler: "index.handler", dir: fromNPM(t), timeout: 20, memory: 512, env: map[string]string{"POWERTOOLS_SERVICE_NAME": "orders"},
+	name := s.deploy(t, fn{runtime: nodeRuntime, handler: "index.handler", dir: fromNPM(t), timeout: 20, memory: 512, env: map[string]string{"POWERTOOLS_SERVICE_NAME": "orders"},
 		files: map[string]string{"index.mjs": `
 import { Logger } from '@aws-lambda-powertools/logger';
 const logger = new Logger();

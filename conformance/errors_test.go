@@ -13,9 +13,9 @@ func TestFunctionErrors(t *testing.T) {
 	source := func(runtime, handler, file, body string) fn {
 		return fn{runtime: runtime, handler: handler, files: map[string]string{file: body}, timeout: 10}
 	}
-	js := func(body string) fn { return source("nodejs20.x", "index.handler", "index.js", body) }
+	js := func(body string) fn { return source(nodeRuntime, "index.handler", "index.js", body) }
 	py := func(body string) fn {
-		return source("python3.11", "lambda_function.handler", "lambda_function.py", body)
+		return source(pythonRuntime, "lambda_function.handler", "lambda_function.py", body)
 	}
 	for _, tc := range []struct {
 		name               string
@@ -38,11 +38,11 @@ func TestFunctionErrors(t *testing.T) {
 			"Error", `^later$`, `Uncaught Exception`},
 		{"node lacks a module", js(`require('no-such-module'); exports.handler = async () => 1`),
 			"Runtime.ImportModuleError", `^Error: Cannot find module 'no-such-module'`, `Runtime\.ImportModuleError`},
-		{"node lacks the file", source("nodejs20.x", "other.handler", "index.js", ``),
+		{"node lacks the file", source(nodeRuntime, "other.handler", "index.js", ``),
 			"Runtime.ImportModuleError", `^Error: Cannot find module 'other'`, `Runtime\.ImportModuleError`},
 		{"node lacks the handler", js(`exports.other = 1`),
 			"Runtime.HandlerNotFound", `^index\.handler is undefined or not exported$`, ``},
-		{"node has a bad handler name", source("nodejs20.x", "index", "index.js", ``),
+		{"node has a bad handler name", source(nodeRuntime, "index", "index.js", ``),
 			"Runtime.MalformedHandlerName", `^Bad handler$`, ``},
 		{"node has a syntax error", js(`exports.handler = async () => {{{`),
 			"Runtime.UserCodeSyntaxError", `^SyntaxError: `, `Runtime\.UserCodeSyntaxError`},
@@ -60,11 +60,11 @@ func TestFunctionErrors(t *testing.T) {
 			"Runtime.ExitError", `signal: segmentation fault`, ``},
 		{"python lacks a module", py("import no_such_module\ndef handler(e, c): pass"),
 			"Runtime.ImportModuleError", `^Unable to import module 'lambda_function': No module named 'no_such_module'$`, `\[ERROR\] Runtime\.ImportModuleError`},
-		{"python lacks the file", source("python3.11", "other.handler", "lambda_function.py", ``),
+		{"python lacks the file", source(pythonRuntime, "other.handler", "lambda_function.py", ``),
 			"Runtime.ImportModuleError", `^Unable to import module 'other': No module named 'other'$`, ``},
 		{"python lacks the handler", py("x = 1"),
 			"Runtime.HandlerNotFound", `^Handler 'handler' missing on module 'lambda_function'$`, ``},
-		{"python has a bad handler name", source("python3.11", "lambda_function", "lambda_function.py", ``),
+		{"python has a bad handler name", source(pythonRuntime, "lambda_function", "lambda_function.py", ``),
 			"Runtime.MalformedHandlerName", `^Bad handler 'lambda_function'`, ``},
 		{"python has a syntax error", py("def handler(e, c)\n  pass"),
 			"Runtime.UserCodeSyntaxError", `^Syntax error in module 'lambda_function': `, ``},

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/nftables"
 )
 
 // snapshot is what is counted on the machine besides what bears a server's name.
@@ -154,15 +152,7 @@ func (s *server) traces() (t traces) {
 			}
 		}
 	}
-	if conn, err := nftables.New(); err == nil {
-		if tables, err := conn.ListTables(); err == nil {
-			for _, table := range tables {
-				if table.Name == link {
-					t.tables = append(t.tables, table.Name)
-				}
-			}
-		}
-	}
+	t.tables = tablesNamed(link)
 	return t
 }
 

@@ -1,11 +1,14 @@
 package conformance
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -35,6 +38,10 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
+	if err := findRuntimes(dir); err != nil {
+		fmt.Println(err)
+		return 1
+	}
 	code := m.Run()
 	if !stopShared() {
 		code = 1
@@ -59,6 +66,32 @@ func build(dir string) error {
 	cmd.Dir, cmd.Env = root, env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the server: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// nodeRuntime and pythonRuntime are such as the machine has.
+var nodeRuntime, pythonRuntime string
+
+func findRuntimes(dir string) error {
+	out, err := command("runtime", "ls", "--json", "--data", dir).Output()
+	if err != nil {
+		return fmt.Errorf("mayfly runtime ls: %w", err)
+	}
+	var list []struct{ Name string }
+	if err := json.Unmarshal(out, &list); err != nil {
+		return fmt.Errorf("mayfly runtime ls: %w", err)
+	}
+	for _, r := range list {
+		switch {
+		case strings.HasPrefix(r.Name, "nodejs"):
+			nodeRuntime = r.Name
+		case strings.HasPrefix(r.Name, "python"):
+			pythonRuntime = r.Name
+		}
+	}
+	if nodeRuntime == "" || pythonRuntime == "" {
+		return errors.New("conformance needs Node.js and Python: `make test` installs them")
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestNodeHandlers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			name := s.deploy(t, fn{runtime: "nodejs20.x", handler: tc.handler, files: tc.files})
+			name := s.deploy(t, fn{runtime: nodeRuntime, handler: tc.handler, files: tc.files})
 			for range 2 { // cold and warm
 				if a := s.invoke(t, name, `{"n":7}`); a.payload != tc.want || a.failed != "" || a.version != "$LATEST" {
 					t.Errorf("got %+v, want %s", a, tc.want)
@@ -51,7 +51,7 @@ func TestPythonHandlers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			name := s.deploy(t, fn{runtime: "python3.11", handler: tc.handler, files: tc.files})
+			name := s.deploy(t, fn{runtime: pythonRuntime, handler: tc.handler, files: tc.files})
 			for range 2 {
 				a := s.invoke(t, name, `{"n":7}`)
 				var got, want any

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // batch makes n calls at once. It returns how often each answer came.
@@ -109,10 +108,7 @@ func TestConcurrencyLimit(t *testing.T) {
 	if ok := errors.As(err, &tooMany); !ok || tooMany.Reason != types.ThrottleReasonConcurrentInvocationLimitExceeded || aws.ToString(tooMany.RetryAfterSeconds) == "" {
 		t.Errorf("the reason is %+v", tooMany)
 	}
-	var res *smithyhttp.ResponseError
-	if !errors.As(err, &res) || res.HTTPStatusCode() != 429 {
-		t.Errorf("the status is not 429: %v", err)
-	}
+	wantStatus(t, err, 429)
 	s.awsFails(t, "TooManyRequestsException", "lambda", "invoke", "--function-name", name, t.TempDir()+"/out")
 	wg.Wait()
 	if a := s.invoke(t, name, `{}`); a.failed != "" {

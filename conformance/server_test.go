@@ -69,10 +69,15 @@ func freePort() (int, error) {
 
 // start runs a server on a data directory and waits until it is ready.
 func start(data string, flags ...string) (*server, error) {
+	return startOn("127.0.0.1", data, flags...)
+}
+
+// startOn listens on another address than loopback's, which loopback's has to be part of.
+func startOn(host, data string, flags ...string) (*server, error) {
 	var err error
 	for range 3 {
 		var s *server
-		if s, err = startOnce(data, flags...); err == nil {
+		if s, err = startOnce(host, data, flags...); err == nil {
 			return s, nil
 		}
 		if !strings.Contains(err.Error(), "address already in use") {
@@ -82,14 +87,14 @@ func start(data string, flags ...string) (*server, error) {
 	return nil, err
 }
 
-func startOnce(data string, flags ...string) (*server, error) {
+func startOnce(host, data string, flags ...string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	address := "127.0.0.1:" + strconv.Itoa(port)
-	s := &server{data: data, endpoint: "http://" + address, log: new(tail), exited: make(chan struct{})}
-	s.cmd = command(append([]string{"serve", "--listen", address, "--data", data}, flags...)...)
+	listen := net.JoinHostPort(host, strconv.Itoa(port))
+	s := &server{data: data, endpoint: "http://127.0.0.1:" + strconv.Itoa(port), log: new(tail), exited: make(chan struct{})}
+	s.cmd = command(append([]string{"serve", "--listen", listen, "--data", data}, flags...)...)
 	s.cmd.Stderr, s.cmd.Stdout = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

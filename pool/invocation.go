@@ -197,8 +197,8 @@ func (i *Instance) measure(u *mayfly.Usage) {
 		u.MaxMemoryMB = u.MemoryMB
 		return
 	}
-	if usage, err := i.box.Usage(); err == nil {
-		u.MaxMemoryMB = min(int((usage.PeakMemoryBytes+1<<20-1)>>20), u.MemoryMB)
+	if peak, err := i.box.PeakMemory(); err == nil {
+		u.MaxMemoryMB = min(int((peak+1<<20-1)>>20), u.MemoryMB)
 	}
 }
 

@@ -67,6 +67,9 @@ type Sandbox interface {
 	// Usage reads the control group's counters.
 	Usage() (Usage, error)
 
+	// PeakMemory is Usage's PeakMemoryBytes alone, for after every invocation: it costs microseconds. 0 is unknown.
+	PeakMemory() (int64, error)
+
 	// Destroy kills every process of the sandbox and returns once they, the control group, the mounts, the namespaces,
 	// the links and the listeners are gone. It can be called again and then returns the first call's error.
 	Destroy(ctx context.Context) error
@@ -188,6 +191,9 @@ func ParseEgress(s string) (Egress, error) {
 						"egress %q: %q is neither none, internet, a CIDR (10.0.0.0/8) nor an address", s, part)
 				}
 				p = netip.PrefixFrom(a, a.BitLen())
+			}
+			if !p.Addr().Is4() {
+				return Egress{}, mayfly.Errorf(mayfly.KindInvalid, "egress %q: %q is IPv6, and sandboxes have IPv4 only", s, part)
 			}
 			e.Allow = append(e.Allow, p.Masked())
 		}

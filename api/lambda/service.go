@@ -184,7 +184,7 @@ func (s *Service) bodyLimit(op *awswire.Operation) awswire.BodyLimit {
 	l := awswire.BodyLimit{Bytes: otherRequestBytes, Operation: op.Name}
 	switch op.Name {
 	case "Invoke":
-		l = awswire.BodyLimit{Bytes: s.options.Limits.RequestBytes, Operation: "InvokeFunction", Code: "RequestTooLargeException"}
+		l = awswire.BodyLimit{Bytes: s.options.Limits.RequestBytes, Operation: "InvokeFunction"}
 	case "CreateFunction", "UpdateFunctionCode":
 		l.Bytes = codeRequestBytes
 	case "UpdateFunctionConfiguration":

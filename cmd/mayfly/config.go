@@ -31,6 +31,8 @@ type config struct {
 	account      string
 	accessKeys   []string
 	egress       string
+	egressPool   string
+	egressDeny   []string
 	resolvers    []string
 	concurrency  int
 	shells       int
@@ -45,6 +47,8 @@ type config struct {
 	// Worked out by validate.
 	keys       []identity.AccessKey
 	policy     sandbox.Egress
+	pool       netip.Prefix
+	deny       []netip.Prefix
 	runtimeMap map[string]string
 }
 
@@ -60,6 +64,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.account, "account", "000000000000", "account of requests that name none")
 	f.StringArrayVar(&c.accessKeys, "access-key", nil, "ID:SECRET or ID:SECRET:ACCOUNT that may sign requests; with one, every request must be signed (repeatable)")
 	f.StringVar(&c.egress, "egress", "internet", "what functions reach by default: none, internet, or CIDRs (10.1.0.0/16,internet)")
+	f.StringVar(&c.egressPool, "egress-pool", "", "network that sandboxes with egress get their addresses from (default 100.96.0.0/12)")
+	f.StringArrayVar(&c.egressDeny, "egress-deny", nil, "CIDR that functions must not reach, beside the private ones (repeatable)")
 	f.StringArrayVar(&c.resolvers, "resolver", nil, "DNS server that functions' look-ups go to (repeatable; default: those of /etc/resolv.conf)")
 	f.IntVar(&c.concurrency, "concurrency", mayfly.DefaultLimits().ConcurrentExecutions, "concurrent executions per account")
 	f.IntVar(&c.requestRate, "requests-per-concurrency", mayfly.DefaultLimits().RequestsPerConcurrency, "requests per second for each unit of concurrency; 0 is any number")
@@ -149,6 +155,18 @@ func (c *config) validate() error {
 	}
 	if c.policy, err = sandbox.ParseEgress(c.egress); err != nil {
 		return fmt.Errorf("--egress: %w", err)
+	}
+	if c.egressPool != "" {
+		if c.pool, err = netip.ParsePrefix(c.egressPool); err != nil {
+			return fmt.Errorf("--egress-pool %q: write a CIDR, such as 100.96.0.0/12", c.egressPool)
+		}
+	}
+	for _, s := range c.egressDeny {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("--egress-deny %q: write a CIDR, such as 203.0.113.0/24", s)
+		}
+		c.deny = append(c.deny, p)
 	}
 	if c.isolation != "native" && c.isolation != "none" {
 		return fmt.Errorf("--isolation %q: use native or none", c.isolation)

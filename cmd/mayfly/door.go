@@ -18,6 +18,9 @@ var consoleService = &awswire.Service{Name: "mayfly", ID: "Mayfly", Protocol: aw
 // guard decides who may read Mayfly's own endpoints. While access keys are configured that takes a signature for the
 // service "mayfly", or, for tools that cannot sign (Prometheus), HTTP basic authentication with an access key.
 func (s *server) guard(r *http.Request) (string, error) {
+	if fromSandbox(r) {
+		return "", errors.New("functions may not read what the platform knows of itself and of other functions")
+	}
 	if id, secret, ok := r.BasicAuth(); ok && s.identity.Enabled() {
 		key, err := s.identity.Key(id, "")
 		if err != nil || subtle.ConstantTimeCompare([]byte(key.Secret), []byte(secret)) != 1 {

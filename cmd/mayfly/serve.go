@@ -217,7 +217,8 @@ func openDriver(c *config, log *slog.Logger) (sandbox.Driver, error) {
 	if c.isolation == "none" {
 		return process.New(log), nil
 	}
-	return native.New(native.Options{DataDir: c.data, Log: log, CgroupRoot: c.cgroupRoot, UIDBase: c.uidBase, Resolvers: c.resolvers})
+	return native.New(native.Options{DataDir: c.data, Log: log, CgroupRoot: c.cgroupRoot, UIDBase: c.uidBase,
+		Resolvers: c.resolvers, EgressPool: c.pool, EgressDeny: c.deny})
 }
 
 // collectAfter is how long after the last change unused packages are looked for. It takes two rounds: the first notes
@@ -351,6 +352,9 @@ func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.B
 		switch {
 		case urls.Match(r):
 			urls.ServeURL(w, r)
+		case strings.HasPrefix(r.URL.Path, lambda.CodePath) && fromSandbox(r):
+			// Policies are not enforced yet: a role must not be a way to other functions' code.
+			http.Error(w, "functions may not download code packages", http.StatusForbidden)
 		case strings.HasPrefix(r.URL.Path, console.Prefix):
 			mux.ServeHTTP(w, r)
 		default:

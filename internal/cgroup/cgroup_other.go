@@ -55,6 +55,9 @@ func (g *Group) SetPIDs(int) error { return ErrUnsupported }
 // Stats fails with ErrUnsupported.
 func (g *Group) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
 
+// PeakMemory fails with ErrUnsupported.
+func (g *Group) PeakMemory() (int64, error) { return 0, ErrUnsupported }
+
 // ResetPeak fails with ErrUnsupported.
 func (g *Group) ResetPeak() error { return ErrUnsupported }
 

@@ -20,7 +20,7 @@ type Group struct {
 
 	mu   sync.RWMutex // held for reading while the descriptors are in use
 	fd   int          // v2: the directory; -1 when not open
-	peak int          // v2: memory.peak after ResetPeak, which counts per descriptor; -1 before
+	peak int          // the file with the peak of memory, once read; on v2 ResetPeak counts per descriptor; -1 before
 }
 
 // ID is the name given to Create.
@@ -113,6 +113,28 @@ func (g *Group) SetPIDs(n int) error {
 
 // Stats reads the counters.
 func (g *Group) Stats() (Stats, error) { return g.m.v.stats(g) }
+
+// PeakMemory is Stats' PeakMemory alone, in bytes, for callers that ask after every invocation: it keeps the file open.
+// A kernel without a peak (v2 before Linux 5.19) answers 0.
+func (g *Group) PeakMemory() (int64, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.peak < 0 {
+		fd, err := g.m.v.openPeak(g)
+		if errors.Is(err, unix.ENOENT) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("cgroup: %w", err)
+		}
+		g.peak = fd
+	}
+	text, err := g.m.fs.ReadFD(g.peak)
+	if err != nil {
+		return 0, fmt.Errorf("cgroup: peak memory of %s: %w", g.id, err)
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
 
 // ResetPeak starts PeakMemory anew from what is in use now. ErrUnsupported on v2 before Linux 6.12.
 func (g *Group) ResetPeak() error { return g.m.v.resetPeak(g) }

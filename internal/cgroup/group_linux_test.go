@@ -320,14 +320,22 @@ func TestMemoryLimitKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.OOMKills != 1 || s.PeakMemory > limit || s.PeakMemory < limit*3/4 || s.CPU <= 0 {
-		t.Errorf("stats = %+v, want one kill, a peak just under %d and time used", s, limit)
+	// The kernel lets a process that it is killing have a few more pages, so that it gets to its end.
+	const dying = 64 << 12
+	if s.OOMKills != 1 || s.PeakMemory > limit+dying || s.PeakMemory < limit*3/4 || s.CPU <= 0 {
+		t.Errorf("stats = %+v, want one kill, a peak about %d and time used", s, limit)
+	}
+	if peak, err := g.PeakMemory(); err != nil || peak != s.PeakMemory {
+		t.Errorf("PeakMemory = %d, %v; Stats has %d", peak, err, s.PeakMemory)
 	}
 	if err := g.ResetPeak(); err != nil && !errors.Is(err, ErrUnsupported) {
 		t.Fatal(err)
 	} else if err == nil {
 		if s, err = g.Stats(); err != nil || s.PeakMemory > limit/2 {
 			t.Errorf("stats after ResetPeak = %+v, %v", s, err)
+		}
+		if peak, err := g.PeakMemory(); err != nil || peak != s.PeakMemory {
+			t.Errorf("after ResetPeak PeakMemory = %d, %v; Stats has %d", peak, err, s.PeakMemory)
 		}
 	}
 }

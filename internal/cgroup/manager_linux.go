@@ -35,6 +35,7 @@ type dialect interface {
 	setMemory(g *Group, bytes int64) error
 	setCPU(g *Group, millicores int) error
 	stats(g *Group) (Stats, error)
+	openPeak(g *Group) (int, error) // the file with the peak of memory
 	resetPeak(g *Group) error
 	killAll(g *Group) error // kills in one stroke; ErrUnsupported where there is none
 	freeze(g *Group, frozen bool) error

@@ -131,6 +131,10 @@ func (v1Dialect) stats(g *Group) (s Stats, err error) {
 	return s, err
 }
 
+func (v1Dialect) openPeak(g *Group) (int, error) {
+	return g.m.fs.Open(g.path("memory", "memory.max_usage_in_bytes"), unix.O_RDONLY)
+}
+
 func (v1Dialect) resetPeak(g *Group) error {
 	return g.write("memory", "memory.max_usage_in_bytes", "0")
 }

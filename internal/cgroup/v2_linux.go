@@ -187,6 +187,16 @@ func (v2Dialect) stats(g *Group) (s Stats, err error) {
 	return s, err
 }
 
+// openPeak opens for writing where the kernel can reset the peak (since Linux 6.12), and else for reading.
+func (v2Dialect) openPeak(g *Group) (int, error) {
+	path := g.path("memory", "memory.peak")
+	fd, err := g.m.fs.Open(path, unix.O_RDWR)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES) {
+		return g.m.fs.Open(path, unix.O_RDONLY)
+	}
+	return fd, err
+}
+
 // resetPeak: the kernel keeps the new peak for the descriptor that was written to, so it stays open.
 func (v2Dialect) resetPeak(g *Group) error {
 	g.mu.Lock()

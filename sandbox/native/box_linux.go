@@ -357,6 +357,16 @@ func (s *box) Usage() (sandbox.Usage, error) {
 	return sandbox.Usage{MemoryBytes: st.Memory, PeakMemoryBytes: st.PeakMemory, CPU: st.CPU, Processes: max(st.PIDs-1, 0)}, nil
 }
 
+// PeakMemory reads one of them, in bytes.
+func (s *box) PeakMemory() (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == destroyed {
+		return 0, s.expect(running, "measure")
+	}
+	return s.group.PeakMemory()
+}
+
 // Done is closed once the process has ended, or the sandbox is gone.
 func (s *box) Done() <-chan struct{} { return s.done }
 

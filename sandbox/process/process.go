@@ -258,6 +258,9 @@ func (s *box) Exit() mayfly.Exit {
 	}
 }
 
+// PeakMemory is not known.
+func (s *box) PeakMemory() (int64, error) { return 0, nil }
+
 // Usage knows the processor time of a process that has ended, and nothing else.
 func (s *box) Usage() (sandbox.Usage, error) {
 	s.mu.Lock()

@@ -60,7 +60,7 @@ func measureCold(ctx context.Context, o *options, c *client, subjects []*subject
 	}
 	for n, s := range subjects {
 		r := results[n]
-		parts, err := phasesOf(ctx, c, s, r.requests)
+		parts, err := phasesOf(ctx, c, s, r.requests, r.cold)
 		if err != nil {
 			return err
 		}
@@ -74,16 +74,17 @@ func measureCold(ctx context.Context, o *options, c *client, subjects []*subject
 	return nil
 }
 
-// phasesOf reads the server's own account of the requests: the medians of their phases.
-func phasesOf(ctx context.Context, c *client, s *subject, requests []string) (string, error) {
-	var queued, sandbox, initialize, handler samples
+// phasesOf reads the server's own account of the requests: the medians of their phases, and of what the client waited
+// beyond them.
+func phasesOf(ctx context.Context, c *client, s *subject, requests []string, took samples) (string, error) {
+	var queued, sandbox, initialize, handler, beyond samples
 	err := poll(ctx, "the records of all cold starts are there", func() (bool, error) {
 		records, err := c.records(ctx, s.name, 10_000)
 		if err != nil {
 			return false, err
 		}
-		queued, sandbox, initialize, handler = nil, nil, nil, nil
-		for _, id := range requests {
+		queued, sandbox, initialize, handler, beyond = nil, nil, nil, nil, nil
+		for n, id := range requests {
 			r, ok := records[id]
 			if !ok {
 				return false, nil
@@ -93,17 +94,23 @@ func phasesOf(ctx context.Context, c *client, s *subject, requests []string) (st
 			}
 			queued, sandbox = append(queued, r.Phases.Queued), append(sandbox, r.Phases.Sandbox)
 			initialize, handler = append(initialize, r.Phases.Init), append(handler, r.Phases.Handler)
+			beyond = append(beyond, took[n]-r.Phases.Queued-r.Phases.Sandbox-r.Phases.Init-r.Phases.Handler)
 		}
 		return true, nil
 	})
-	return fmt.Sprintf("queued %.2f, sandbox %.2f, init %.2f, handler %.2f ms", queued.median(), sandbox.median(), initialize.median(), handler.median()), err
+	return fmt.Sprintf("queued %.2f, sandbox %.2f, init %.2f, handler %.2f, elsewhere %.2f ms",
+		queued.median(), sandbox.median(), initialize.median(), handler.median(), beyond.median()), err
 }
+
+// bareEnvironment is what the interpreters get: settings such as NODE_EXTRA_CA_CERTS can double the time they take.
+var bareEnvironment = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
 
 // bareStart runs a runtime's program alone: an interpreter from exec to exit, the Go function from exec to its first
 // request for an event.
 func bareStart(ctx context.Context, s *subject) (time.Duration, error) {
 	if len(s.command) > 1 {
 		cmd := exec.CommandContext(ctx, s.command[0], s.command[1:]...)
+		cmd.Env = bareEnvironment
 		began := time.Now()
 		err := cmd.Run()
 		return time.Since(began), err

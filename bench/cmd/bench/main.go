@@ -154,7 +154,7 @@ func measureInvocations(ctx context.Context, o *options, l *lab, t *table) (err 
 		{"cold", "cold starts", func() error { return measureCold(ctx, o, c, subjects, t) }},
 		{"warm", "warm invocations", func() error { return measureWarm(ctx, o, l, s, c, subjects, t) }},
 		{"memory", "memory of idle instances", func() error { return measureMemory(ctx, o, s, c, subjects, t) }},
-		{"burst", "bursts", func() error { return measureBurst(ctx, o, c, subjects, t) }},
+		{"burst", "bursts", func() error { return measureBurst(ctx, o, s, c, subjects, t) }},
 	}
 	for _, section := range sections {
 		if !o.wants(section.name) {

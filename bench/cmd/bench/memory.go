@@ -67,7 +67,7 @@ func measureMemory(ctx context.Context, o *options, s *server, c *client, subjec
 		}
 		n := float64(len(list))
 		r := row{Name: f.runtime + ", private", Unit: "MiB", Value: private / n}.note(
-			"%d instances of %.1f processes; of it process 1: %.2f MiB; proportional share (PSS) %.1f MiB; server +%.2f MiB each",
+			"%d instances of %.1f processes; of it process 1: %.2f MiB; proportional share (PSS) %.1f MiB; server %+.2f MiB each",
 			len(list), float64(processes)/n, first/n, proportional/n, (serverAfter-serverBefore)/n)
 		if strings.HasPrefix(f.runtime, "python") {
 			r = r.budget("≤ 4 MiB (forked)", r.Value <= 4)

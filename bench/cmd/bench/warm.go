@@ -186,7 +186,7 @@ func warmRows(f *subject, m, bare *load, clients int, note string) []row {
 // bareServer starts the baseline and returns its address, its process and a function that ends it.
 func (l *lab) bareServer() (addr string, pid int, stop func(), err error) {
 	cmd := exec.Command("node", filepath.Join(l.root, "bench/functions/node/server.js"))
-	cmd.Stderr = os.Stderr
+	cmd.Env, cmd.Stderr = bareEnvironment, os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", 0, nil, err
