@@ -44,6 +44,7 @@ type Instance struct {
 
 	// What the start cost; the first invocation reports it.
 	sandboxTime time.Duration
+	initBegan   time.Time
 	initTime    time.Duration
 	spent       time.Duration // part of the function's timeout that a repeated init phase used up
 	failure     *failure      // the init phase failed: the only invocation answers this

@@ -29,9 +29,13 @@ import (
 // 2 cores got up to 60 instances; with this, 32.
 const finishGrace = 50 * time.Millisecond
 
-// bootSlotMax is how long a starting instance may hold a boot slot. Starting is processor-bound, so starting more at once
-// than there are processors only makes all of them late; one that waits for something else must not hold up the rest.
-const bootSlotMax = 250 * time.Millisecond
+// An instance that starts holds a boot slot while it computes, for bootSlotMax at most. Starting is processor-bound, so
+// starting more at once than the processors can only makes all of them late, past the init phase's limit in the end. One
+// that used less than an eighth of a processor in bootSlotLook waits for something else and must not hold up the rest.
+const (
+	bootSlotLook = 200 * time.Millisecond
+	bootSlotMax  = 8 * time.Second
+)
 
 // Runtimes finds the interpreter of a version. *bootstrap.Catalog is one.
 type Runtimes interface {

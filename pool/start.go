@@ -38,7 +38,6 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	var once sync.Once
 	release := func() { once.Do(func() { <-p.slots }) }
 	defer release()
-	defer time.AfterFunc(bootSlotMax, release).Stop()
 
 	defer p.shells.booting()()
 	p.makeRoom()
@@ -46,6 +45,7 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	if err != nil {
 		return nil, queued, err
 	}
+	defer p.releaseWhenWaiting(i, release)()
 	if i.failure != nil || i.awaitInit(p.Limits.InitTimeout) {
 		return i, queued, nil
 	}
@@ -62,6 +62,32 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 	}
 	again.spent, again.initTime = min(again.initTime, v.Timeout), 0
 	return again, queued, nil
+}
+
+// releaseWhenWaiting gives a boot slot back early when the instance spends its init phase waiting for something, as one that
+// connects to a database does, instead of computing. It is looked at every bootSlotLook, until the returned function ends it.
+func (p *Pool) releaseWhenWaiting(i *Instance, release func()) (stop func()) {
+	var used time.Duration
+	done := make(chan struct{})
+	began := p.now()
+	p.running.Go(func() {
+		tick := time.NewTicker(bootSlotLook)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			u, err := i.box.Usage()
+			if err != nil || u.CPU-used < bootSlotLook/8 || p.now().Sub(began) > bootSlotMax {
+				release()
+				return
+			}
+			used = u.CPU
+		}
+	})
+	return func() { close(done) }
 }
 
 // launch makes the sandbox and starts the runtime in it.
@@ -208,7 +234,8 @@ func (i *Instance) bind(ctx context.Context, s *shell, b sandbox.Binding, launch
 
 // initBegins notes that the sandbox is there and the init phase begins.
 func (i *Instance) initBegins(rt bootstrap.Runtime, launched time.Time) {
-	i.sandboxTime = i.pool.now().Sub(launched)
+	i.initBegan = i.pool.now()
+	i.sandboxTime = i.initBegan.Sub(launched)
 	i.logs.mark(func() { i.logs.platform(initStartLine(i.version, rt.Name, i.pool.now())) })
 }
 
@@ -243,7 +270,7 @@ func (p *Pool) emitCounted(l telemetry.Line) {
 
 // awaitInit waits for the end of the init phase. It reports false when that takes too long.
 func (i *Instance) awaitInit(limit time.Duration) bool {
-	began := i.pool.now()
+	began := i.initBegan // starting the process is a part of the phase, and charged
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	// An init error ends the phase at once; a runtime that asks for an event has it behind it.
