@@ -107,7 +107,7 @@ func TestNothingLeaks(t *testing.T) {
 	settled := func(f func() error) error { // connections of the tests' own close in their own time
 		transport.CloseIdleConnections()
 		http.DefaultClient.CloseIdleConnections()
-		return poll(15*time.Second, f)
+		return poll(time.Minute, f)
 	}
 	// Everything once, so that what is made only once is there.
 	for _, c := range calls {
@@ -120,7 +120,7 @@ func TestNothingLeaks(t *testing.T) {
 		now := s.footprint(t)
 		if now != before {
 			before, quiet = now, 0
-		} else if quiet++; quiet >= 20 {
+		} else if quiet++; quiet >= 8 {
 			return nil
 		}
 		return fmt.Errorf("%+v", now)
