@@ -37,6 +37,7 @@ var levels = []struct {
 	{3, "function", "registry of functions, code and URLs"},
 	{3, "identity", "roles, policies, keys, sessions"},
 	{3, "meter", "usage records → ledger → bill"},
+	{3, "scaling", "when to wait, start, keep, evict; simulation"},
 	{2, "sandbox", "what confines an instance: contract and drivers"},
 	{2, "store", "SQL contract, migrations, engines"},
 	{2, "blob", "content-addressed bytes"},

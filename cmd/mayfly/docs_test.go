@@ -43,7 +43,7 @@ func TestDocsNameEverything(t *testing.T) {
 
 // TestClientCommandsChooseAServer: every command that talks to a server can be pointed at another one.
 func TestClientCommandsChooseAServer(t *testing.T) {
-	local := map[string]bool{"serve": true, "runtime": true, "version": true, "completion": true, "help": true}
+	local := map[string]bool{"serve": true, "runtime": true, "simulate": true, "version": true, "completion": true, "help": true}
 	for _, c := range newRootCommand().Commands() {
 		if local[c.Name()] {
 			continue
@@ -52,7 +52,7 @@ func TestClientCommandsChooseAServer(t *testing.T) {
 			t.Errorf("%s has no --endpoint or --region", c.Name())
 		}
 	}
-	for _, path := range [][]string{{"ls"}, {"ps"}, {"bill"}, {"doctor"}, {"runtime", "ls"}, {"logs"}, {"deploy"}, {"version"}} {
+	for _, path := range [][]string{{"ls"}, {"ps"}, {"bill"}, {"doctor"}, {"runtime", "ls"}, {"logs"}, {"deploy"}, {"simulate"}, {"version"}} {
 		c, _, err := newRootCommand().Find(path)
 		if err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ Start a server with "mayfly serve", then "mayfly deploy DIR" puts a folder of co
 		c.GroupID = groupFunctions
 		root.AddCommand(c)
 	}
-	root.AddCommand(newVersionCommand(version))
+	root.AddCommand(newSimulateCommand(), newVersionCommand(version))
 	return root
 }
 
