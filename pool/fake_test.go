@@ -31,6 +31,8 @@ type fakeDriver struct {
 	waits   bool                  // sandboxes are sandbox.Prestarters
 	boot    func(b *fakeBox) bool // what a waiting process does first: false ends it; nil is nothing
 	bind    func(b *fakeBox) error
+	freeze  func(ctx context.Context) error // nil succeeds
+	thaw    func() error
 
 	live    atomic.Int64
 	created atomic.Int64
@@ -61,6 +63,8 @@ type fakeBox struct {
 	exit   mayfly.Exit
 	once   sync.Once
 	cpu    atomic.Int64
+
+	frozen, thaws atomic.Int64
 
 	prestarted bool
 	binding    sandbox.Binding
@@ -101,6 +105,25 @@ func (b fakePrestarter) Prestart(_ context.Context, _ []sandbox.Mount, p sandbox
 		}
 		b.driver.program(b.fakeBox, p)
 	})
+	return nil
+}
+
+func (b *fakeBox) Freeze(ctx context.Context) error {
+	if b.driver.freeze != nil {
+		if err := b.driver.freeze(ctx); err != nil {
+			return err
+		}
+	}
+	b.frozen.Store(1)
+	return nil
+}
+
+func (b *fakeBox) Thaw() error {
+	b.thaws.Add(1)
+	if b.driver.thaw != nil {
+		return b.driver.thaw()
+	}
+	b.frozen.Store(0)
 	return nil
 }
 

@@ -41,6 +41,7 @@ type Instance struct {
 	firstNext   chan struct{} // closed when the runtime first asks for an event: the init phase is over
 	invocations atomic.Int64
 	idleTimer   *time.Timer
+	frost       frost
 
 	// What the start cost; the first invocation reports it.
 	sandboxTime time.Duration
@@ -177,6 +178,7 @@ func (i *Instance) destroy(why reason) {
 			g.finishing--
 		}
 		i.to(dead)
+		i.stayWarm()
 		if i.callTimer != nil {
 			i.callTimer.Stop()
 		}

@@ -66,6 +66,7 @@ func (i *Instance) run(inv *mayfly.Invocation, out *Outcome, began time.Time) (t
 	if i.ended() { // before the cancel function was in place
 		cancel(nil)
 	}
+	i.thaw()
 	resp, err := i.api.Invoke(ctx, runtimeapi.Event{
 		RequestID: inv.RequestID, ARN: inv.InvokedARN, TraceID: inv.TraceID, ClientContext: inv.ClientCtx,
 		CognitoIdentity: inv.CognitoID, Deadline: began.Add(remaining), Payload: inv.Payload,

@@ -68,6 +68,7 @@ type Options struct {
 	Limits      mayfly.Limits
 	IdleTimeout time.Duration  // default 15 minutes
 	Egress      sandbox.Egress // for versions that have no policy of their own
+	FreezeAfter time.Duration  // an instance that has been idle for so long is frozen; 0 is never
 	MaxAge      time.Duration  // an instance older than this is replaced after its invocation; default 24 hours
 	BootSlots   int            // instances that start at once; default 2 per processor
 
@@ -198,6 +199,7 @@ func (g *group) take(ctx context.Context) *Instance {
 		i := g.idle[len(g.idle)-1]
 		g.idle = g.idle[:len(g.idle)-1]
 		i.idleTimer.Stop()
+		i.stayWarm()
 		if i.ended() { // it crashed a moment ago, and watch has not seen it yet
 			i.to(dead)
 			go i.destroy(reasonCrash)
@@ -253,6 +255,7 @@ func (g *group) available(i *Instance) {
 		return
 	}
 	g.idle = append(g.idle, i)
+	i.freezeLater()
 	i.idleTimer.Reset(i.pool.IdleTimeout)
 }
 

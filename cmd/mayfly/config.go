@@ -23,6 +23,7 @@ type config struct {
 	listen       string
 	data         string
 	idleTimeout  time.Duration
+	freezeAfter  time.Duration
 	drainTimeout time.Duration
 	isolation    string
 	logLevel     string
@@ -56,6 +57,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:4566", "address to listen on; anything but loopback needs --access-key")
 	f.StringVar(&c.data, "data", defaultDataDir(), "folder that everything is kept in")
 	f.DurationVar(&c.idleTimeout, "idle-timeout", 15*time.Minute, "how long an idle instance is kept")
+	f.DurationVar(&c.freezeAfter, "freeze-after", 100*time.Millisecond, "how long an instance is idle before its processes are stopped until the next call; 0 is never")
 	f.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "how long a stop waits for invocations under way")
 	f.StringVar(&c.isolation, "isolation", "native", "what confines instances: native, or none (for development only)")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -180,8 +182,8 @@ func (c *config) validate() error {
 	if c.shells < 0 || c.shellMemory < 0 {
 		return fmt.Errorf("--shells and --shell-memory must not be less than 0")
 	}
-	if c.idleTimeout <= 0 || c.drainTimeout < 0 {
-		return fmt.Errorf("--idle-timeout must be more than 0 and --drain-timeout not less")
+	if c.idleTimeout <= 0 || c.drainTimeout < 0 || c.freezeAfter < 0 {
+		return fmt.Errorf("--idle-timeout must be more than 0, --drain-timeout and --freeze-after not less")
 	}
 	c.runtimeMap = map[string]string{}
 	for _, s := range c.mapRuntimes {

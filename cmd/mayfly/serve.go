@@ -197,7 +197,7 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	}
 	s.pool = pool.New(pool.Options{
 		Driver: s.driver, Runtimes: s.runtimes, Code: s.registry, Metrics: s.metrics, Log: log, Limits: limits,
-		IdleTimeout: c.idleTimeout, Egress: c.policy, Shells: c.shells, ShellMemory: int64(c.shellMemory) << 20,
+		IdleTimeout: c.idleTimeout, FreezeAfter: c.freezeAfter, Egress: c.policy, Shells: c.shells, ShellMemory: int64(c.shellMemory) << 20,
 		Emit: s.logs.Append, Record: s.journal.Record, Credentials: s.credentials,
 		FrontDoor: func(l net.Listener) { _ = s.inner.Serve(l) }, // ends with the sandbox's listener
 	})
