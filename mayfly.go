@@ -98,6 +98,14 @@ type Alias struct {
 	RevisionID  string             // changes with every change
 }
 
+// Provisioned is the provisioned concurrency of a version, or of the version that an alias leads to.
+type Provisioned struct {
+	Function   FunctionID
+	Qualifier  string // a version's number or an alias
+	Executions int
+	ModifiedAt time.Time
+}
+
 // Logging is a function's LoggingConfig.
 type Logging struct {
 	Format           string // "Text" or "JSON"

@@ -117,7 +117,7 @@ func (r *record) checkRouting(a *mayfly.Alias) error {
 	return nil
 }
 
-// DeleteAlias removes an alias with its URL. One that is not there is not an error.
+// DeleteAlias removes an alias with its URL and its provisioned concurrency. One that is not there is not an error.
 func (r *Registry) DeleteAlias(ctx context.Context, id mayfly.FunctionID, name string) error {
 	if r.isClosed() {
 		return errClosed()
@@ -128,6 +128,7 @@ func (r *Registry) DeleteAlias(ctx context.Context, id mayfly.FunctionID, name s
 		}
 		rec := old.clone()
 		delete(rec.aliases, name)
+		delete(rec.provisioned, name)
 		gone := make(map[string]*mayfly.URLConfig)
 		u := rec.urls[name]
 		if u != nil {
@@ -139,6 +140,9 @@ func (r *Registry) DeleteAlias(ctx context.Context, id mayfly.FunctionID, name s
 				if err := deleteURL(tx, u.ID); err != nil {
 					return err
 				}
+			}
+			if err := deleteProvisioned(tx, id, name); err != nil {
+				return err
 			}
 			return deleteAlias(tx, id, name)
 		}}, nil

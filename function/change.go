@@ -81,6 +81,8 @@ func (r *Registry) Create(ctx context.Context, in CreateInput) (*mayfly.Version,
 			versions: map[string]*mayfly.Version{},
 			aliases:  map[string]*mayfly.Alias{},
 			urls:     map[string]*mayfly.URLConfig{},
+
+			provisioned: map[string]*mayfly.Provisioned{},
 		}
 		if rec.fn.Tags == nil {
 			rec.fn.Tags = map[string]string{}
@@ -338,9 +340,13 @@ func (r *Registry) deleteVersion(ctx context.Context, id mayfly.FunctionID, qual
 		v := old.versions[qualifier]
 		rec := old.clone()
 		delete(rec.versions, qualifier)
+		delete(rec.provisioned, qualifier)
 		return edit{now: rec, persist: func(tx *store.Tx) error {
 			if v == nil {
 				return nil
+			}
+			if err := deleteProvisioned(tx, id, qualifier); err != nil {
+				return err
 			}
 			return deleteVersion(tx, v)
 		}}, nil

@@ -34,6 +34,9 @@ func (r *Registry) setReserved(ctx context.Context, id mayfly.FunctionID, n *int
 		fn.Reserved = n
 		rec := old.clone()
 		rec.fn = &fn
+		if sum := rec.provisionedSum(); n != nil && *n < sum {
+			return edit{}, invalid(" ReservedConcurrentExecutions  %d should not be lower than function's total provisioned concurrency [%d].", *n, sum)
+		}
 		if n != nil && *n > 0 {
 			left := r.o.Limits.ConcurrentExecutions - r.SetAside(id.Account, id.Region) + old.setAside() - rec.setAside()
 			if left < r.o.Limits.UnreservedMinimum {
@@ -60,8 +63,12 @@ func (r *Registry) SetAside(account, region string) int {
 
 // setAside is the function's part of SetAside.
 func (r *record) setAside() int {
-	if r == nil || r.fn.Reserved == nil {
+	switch {
+	case r == nil:
 		return 0
+	case r.fn.Reserved != nil:
+		return *r.fn.Reserved
+	default:
+		return r.provisionedSum()
 	}
-	return *r.fn.Reserved
 }

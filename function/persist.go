@@ -151,6 +151,19 @@ func deleteAlias(tx *store.Tx, id mayfly.FunctionID, name string) error {
 	return err
 }
 
+func putProvisioned(tx *store.Tx, p *mayfly.Provisioned) error {
+	_, err := tx.Exec(`INSERT INTO function_provisioned (account, region, name, qualifier, executions, modified_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, region, name, qualifier) DO UPDATE SET executions = excluded.executions, modified_at = excluded.modified_at`,
+		p.Function.Account, p.Function.Region, p.Function.Name, p.Qualifier, p.Executions, p.ModifiedAt.UnixMicro())
+	return err
+}
+
+func deleteProvisioned(tx *store.Tx, id mayfly.FunctionID, qualifier string) error {
+	_, err := tx.Exec(`DELETE FROM function_provisioned WHERE account = ? AND region = ? AND name = ? AND qualifier = ?`,
+		id.Account, id.Region, id.Name, qualifier)
+	return err
+}
+
 func putURL(tx *store.Tx, u *mayfly.URLConfig) error {
 	policy := ""
 	if u.CORS != nil {
@@ -186,6 +199,9 @@ func (r *Registry) load(ctx context.Context) (unsettled []mayfly.FunctionID, err
 			return err
 		}
 		if err := loadAliases(tx, recs); err != nil {
+			return err
+		}
+		if err := loadProvisioned(tx, recs); err != nil {
 			return err
 		}
 		return loadURLs(tx, recs)
@@ -229,7 +245,8 @@ func loadFunctions(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
 	defer rows.Close()
 	for rows.Next() {
 		fn := &mayfly.Function{}
-		rec := &record{fn: fn, versions: map[string]*mayfly.Version{}, aliases: map[string]*mayfly.Alias{}, urls: map[string]*mayfly.URLConfig{}}
+		rec := &record{fn: fn, versions: map[string]*mayfly.Version{}, aliases: map[string]*mayfly.Alias{}, urls: map[string]*mayfly.URLConfig{},
+			provisioned: map[string]*mayfly.Provisioned{}}
 		var created int64
 		var tags string
 		if err := rows.Scan(&fn.ID.Account, &fn.ID.Region, &fn.ID.Name, &created, &rec.next, &tags, &fn.Reserved); err != nil {
@@ -293,6 +310,24 @@ func loadAliases(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
 			return fmt.Errorf("weights of alias %s: %w", a.Function.ARN(a.Name), err)
 		}
 		recs[a.Function].aliases[a.Name] = a
+	}
+	return rows.Err()
+}
+
+func loadProvisioned(tx *store.Tx, recs map[mayfly.FunctionID]*record) error {
+	rows, err := tx.Query(`SELECT account, region, name, qualifier, executions, modified_at FROM function_provisioned`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		p := &mayfly.Provisioned{}
+		var modified int64
+		if err := rows.Scan(&p.Function.Account, &p.Function.Region, &p.Function.Name, &p.Qualifier, &p.Executions, &modified); err != nil {
+			return err
+		}
+		p.ModifiedAt = time.UnixMicro(modified).UTC()
+		recs[p.Function].provisioned[p.Qualifier] = p
 	}
 	return rows.Err()
 }

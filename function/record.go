@@ -18,6 +18,8 @@ type record struct {
 	versions map[string]*mayfly.Version   // published ones by number
 	aliases  map[string]*mayfly.Alias     // by name
 	urls     map[string]*mayfly.URLConfig // by qualifier
+
+	provisioned map[string]*mayfly.Provisioned // by qualifier
 }
 
 // clone copies what a change can touch; the versions, aliases and URLs themselves are shared.
@@ -26,6 +28,7 @@ func (r *record) clone() *record {
 	c.versions = maps.Clone(r.versions)
 	c.aliases = maps.Clone(r.aliases)
 	c.urls = maps.Clone(r.urls)
+	c.provisioned = maps.Clone(r.provisioned)
 	return &c
 }
 

@@ -12,6 +12,9 @@ import (
 type Reservations interface {
 	// Reserved returns the concurrency that a function has for itself; ok is false when it shares the rest.
 	Reserved(id mayfly.FunctionID) (n int, ok bool)
+	// Provisioned returns how many invocations of a version need nothing of what is shared. It is 0 for a function that has a
+	// reservation.
+	Provisioned(v *mayfly.Version) int
 	// SetAside returns how much the functions that share do not have.
 	SetAside(account, region string) int
 }
@@ -20,6 +23,7 @@ type Reservations interface {
 type none struct{}
 
 func (none) Reserved(mayfly.FunctionID) (int, bool) { return 0, false }
+func (none) Provisioned(*mayfly.Version) int        { return 0 }
 func (none) SetAside(string, string) int            { return 0 }
 
 type place struct{ account, region string }
@@ -37,15 +41,23 @@ type desk struct {
 
 // function is what a desk knows of one function.
 type function struct {
-	running  int
-	reserved bool // running is not part of shared
-	rate     rate
+	running     int  // on what is reserved or shared
+	reserved    bool // running is not part of shared
+	rate        rate
+	provisioned map[string]*provisioned // by version
+}
+
+// provisioned is what a desk knows of a version with provisioned concurrency.
+type provisioned struct {
+	running int
+	rate    rate
 }
 
 // ticket is an admitted invocation.
 type ticket struct {
-	desk *desk
-	fn   *function
+	desk        *desk
+	fn          *function
+	provisioned *provisioned // nil: on what is reserved or shared
 }
 
 // done ends the invocation.
@@ -53,6 +65,10 @@ func (t ticket) done() {
 	t.desk.mu.Lock()
 	defer t.desk.mu.Unlock()
 	t.desk.total--
+	if t.provisioned != nil {
+		t.provisioned.running--
+		return
+	}
 	t.fn.running--
 	if !t.fn.reserved {
 		t.desk.shared--
@@ -76,10 +92,11 @@ func (n *Invoker) desk(id mayfly.FunctionID) *desk {
 	return d
 }
 
-// admit counts an invocation against its function's reserved concurrency or, without one, against what the account's
-// functions share, and against the rate that goes with it
+// admit counts an invocation against its function's reserved concurrency or, without one, against its version's
+// provisioned concurrency and, beyond that, what the account's functions share; and against the rate that goes with each
 // (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html).
-func (n *Invoker) admit(id mayfly.FunctionID) (ticket, error) {
+func (n *Invoker) admit(v *mayfly.Version) (ticket, error) {
+	id := v.ID
 	d := n.desk(id)
 	now := time.Now()
 	d.mu.Lock()
@@ -92,6 +109,13 @@ func (n *Invoker) admit(id mayfly.FunctionID) (ticket, error) {
 			d.shared -= f.running
 		} else {
 			d.shared += f.running
+		}
+	}
+	if !own && d.total < n.limits.ConcurrentExecutions {
+		if p := n.provisioned(f, v, now); p != nil {
+			d.total++
+			p.running++
+			return ticket{d, f, p}, nil
 		}
 	}
 	r, capacity, rateReason := &d.rate, n.limits.ConcurrentExecutions-n.reservations.SetAside(id.Account, id.Region), "FunctionInvocationRateLimitExceeded"
@@ -116,7 +140,38 @@ func (n *Invoker) admit(id mayfly.FunctionID) (ticket, error) {
 	if !own {
 		d.shared++
 	}
-	return ticket{d, f}, nil
+	return ticket{desk: d, fn: f}, nil
+}
+
+// provisioned returns the provisioned concurrency that has room for an invocation of a version, nil when there is none.
+func (n *Invoker) provisioned(f *function, v *mayfly.Version, now time.Time) *provisioned {
+	has := n.reservations.Provisioned(v)
+	if has == 0 {
+		return nil
+	}
+	p := f.provisioned[v.Version]
+	if p == nil {
+		if f.provisioned == nil {
+			f.provisioned = make(map[string]*provisioned)
+		}
+		p = &provisioned{}
+		f.provisioned[v.Version] = p
+	}
+	per := n.limits.RequestsPerConcurrency
+	if p.running >= has || per > 0 && p.rate.take(now, per*has) > 0 {
+		return nil // spills over
+	}
+	return p
+}
+
+// atRest tells whether nothing is known of a function that matters.
+func (f *function) atRest(now time.Time) bool {
+	for _, p := range f.provisioned {
+		if p.running > 0 || p.rate.next.After(now) {
+			return false
+		}
+	}
+	return f.running == 0 && !f.rate.next.After(now)
 }
 
 func errThrottled(reason string, after time.Duration) error {
@@ -130,7 +185,7 @@ func (d *desk) function(name string, now time.Time) *function {
 	}
 	if len(d.functions) >= d.sweepAt {
 		for name, f := range d.functions {
-			if f.running == 0 && !f.rate.next.After(now) {
+			if f.atRest(now) {
 				delete(d.functions, name)
 			}
 		}

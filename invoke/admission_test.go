@@ -17,10 +17,24 @@ func named(name string) mayfly.FunctionID {
 	return mayfly.FunctionID{Account: "000000000000", Region: "us-east-1", Name: name}
 }
 
+func latest(name string) *mayfly.Version {
+	return &mayfly.Version{ID: named(name), Version: mayfly.Latest}
+}
+
 // reservations is what a registry would say of the account's functions.
 type reservations struct {
-	mu sync.Mutex
-	m  map[string]int
+	mu          sync.Mutex
+	m           map[string]int
+	provisioned map[string]int // by version
+}
+
+func (r *reservations) Provisioned(v *mayfly.Version) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, reserved := r.m[v.ID.Name]; reserved {
+		return 0
+	}
+	return r.provisioned[v.Version]
 }
 
 func (r *reservations) Reserved(id mayfly.FunctionID) (n int, ok bool) {
@@ -34,6 +48,9 @@ func (r *reservations) SetAside(string, string) (sum int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.m {
+		sum += n
+	}
+	for _, n := range r.provisioned {
 		sum += n
 	}
 	return sum
@@ -89,7 +106,7 @@ func TestLimitsAreHitExactly(t *testing.T) {
 			tried.Add(callers)
 			for range callers {
 				ended.Go(func() {
-					admission, err := n.admit(named(tc.function))
+					admission, err := n.admit(latest(tc.function))
 					if err != nil {
 						if reason := reasonOf(t, err); reason != tc.reason {
 							t.Errorf("refused for %s, want %s", reason, tc.reason)
@@ -109,7 +126,7 @@ func TestLimitsAreHitExactly(t *testing.T) {
 			}
 			other := named(tc.function)
 			other.Region = "eu-west-1"
-			if _, err := n.admit(other); err != nil && tc.reserved == nil {
+			if _, err := n.admit(&mayfly.Version{ID: other, Version: mayfly.Latest}); err != nil && tc.reserved == nil {
 				t.Errorf("another region was refused: %v", err)
 			}
 			close(hold)
@@ -137,7 +154,7 @@ func TestLimitsHoldWhileReservationsChange(t *testing.T) {
 				if caller == 1 {
 					r.set("f3", round%12-1)
 				}
-				admission, err := n.admit(named(name))
+				admission, err := n.admit(latest(name))
 				if err != nil {
 					continue
 				}
@@ -163,7 +180,7 @@ func TestLimitsHoldWhileReservationsChange(t *testing.T) {
 	d := n.desks[place{"000000000000", "us-east-1"}]
 	r.set("f3", -1)
 	for i := range 7 { // each function's next invocation settles where it is counted
-		if a, err := n.admit(named(fmt.Sprint("f", i))); err == nil {
+		if a, err := n.admit(latest(fmt.Sprint("f", i))); err == nil {
 			a.done()
 		}
 	}
@@ -178,7 +195,7 @@ func TestReservationMovesWhatIsUnderWay(t *testing.T) {
 	var running []ticket
 	enter := func(name, reason string) {
 		t.Helper()
-		a, err := n.admit(named(name))
+		a, err := n.admit(latest(name))
 		switch {
 		case err == nil && reason == "":
 			running = append(running, a)
@@ -209,12 +226,69 @@ func TestReservationMovesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// TestProvisionedSpillsOver: a version's provisioned concurrency is its own, and what goes beyond it is shared.
+func TestProvisionedSpillsOver(t *testing.T) {
+	n, r := admitter(10, 0, map[string]int{})
+	r.provisioned = map[string]int{"1": 4}
+	one := &mayfly.Version{ID: named("f"), Version: "1"}
+	fill := func(v *mayfly.Version) (held []ticket) {
+		for {
+			a, err := n.admit(v)
+			if err != nil {
+				if reason := reasonOf(t, err); reason != "ConcurrentInvocationLimitExceeded" {
+					t.Errorf("refused for %s", reason)
+				}
+				return held
+			}
+			held = append(held, a)
+		}
+	}
+	others := fill(latest("g"))
+	if len(others) != 6 {
+		t.Errorf("%d invocations of another function, want the 6 that are not provisioned", len(others))
+	}
+	own := fill(one)
+	if len(own) != 4 {
+		t.Errorf("%d invocations beside them, want the provisioned 4", len(own))
+	}
+	for _, a := range others {
+		a.done()
+	}
+	spilled := fill(one)
+	if len(spilled) != 6 {
+		t.Errorf("%d invocations spilled over, want 6", len(spilled))
+	}
+	r.set("f", 3) // takes the provisioned ones in
+	for _, a := range append(own, spilled...) {
+		a.done()
+	}
+	if got := mostAtOnce(t, n, one); got != 3 {
+		t.Errorf("%d invocations of a function with a reservation of 3", got)
+	}
+	if d := n.desks[place{"000000000000", "us-east-1"}]; d.total != 0 || d.shared != 0 {
+		t.Errorf("%d under way, %d shared after all have ended", d.total, d.shared)
+	}
+}
+
+// mostAtOnce counts how many invocations are admitted at once, and ends them.
+func mostAtOnce(t *testing.T, n *Invoker, v *mayfly.Version) (admitted int) {
+	for {
+		a, err := n.admit(v)
+		if err != nil {
+			reasonOf(t, err)
+			return admitted
+		}
+		admitted++
+		defer a.done()
+	}
+}
+
 func TestRequestsPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _ := admitter(10, 10, map[string]int{"own": 2})
 		count := func(name, reason string) (admitted int) {
 			for {
-				a, err := n.admit(named(name))
+				a, err := n.admit(latest(name))
 				if err != nil {
 					if got := reasonOf(t, err); got != reason {
 						t.Fatalf("%s was refused for %s, want %s", name, got, reason)
@@ -247,7 +321,7 @@ func TestRequestsPerSecond(t *testing.T) {
 func TestAdmissionForgetsFunctionsAtRest(t *testing.T) {
 	n, _ := admitter(10, 0, nil)
 	for i := range 10_000 {
-		a, err := n.admit(named(fmt.Sprint("f", i)))
+		a, err := n.admit(latest(fmt.Sprint("f", i)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,8 +330,9 @@ func TestAdmissionForgetsFunctionsAtRest(t *testing.T) {
 	if got := len(n.desks[place{"000000000000", "us-east-1"}].functions); got > 200 {
 		t.Errorf("%d functions are remembered", got)
 	}
+	v := latest("f1")
 	if allocs := testing.AllocsPerRun(100, func() {
-		a, _ := n.admit(named("f1"))
+		a, _ := n.admit(v)
 		a.done()
 	}); allocs != 0 {
 		t.Errorf("admission allocates %v times", allocs)

@@ -69,7 +69,7 @@ func (n *Invoker) Invoke(ctx context.Context, inv *mayfly.Invocation) (*mayfly.R
 	if n.stop.Load() {
 		return nil, errDraining()
 	}
-	admitted, err := n.admit(v.ID)
+	admitted, err := n.admit(v)
 	if err != nil {
 		n.metrics.Invocations.WithLabelValues(name, "throttled").Inc()
 		return nil, err

@@ -36,7 +36,7 @@ func logStream(v *mayfly.Version, instance string, at time.Time) string {
 // environment is what the runtime process sees: the runtime's own settings, which a function may override, then the
 // function's, then Lambda's reserved ones, which nobody can
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
-func environment(v *mayfly.Version, runtimeEnv []string, stream string, credentials map[string]string) []string {
+func environment(v *mayfly.Version, runtimeEnv []string, initType, stream string, credentials map[string]string) []string {
 	env := map[string]string{
 		"TZ":                       ":UTC",
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
@@ -56,7 +56,7 @@ func environment(v *mayfly.Version, runtimeEnv []string, stream string, credenti
 		"AWS_LAMBDA_FUNCTION_NAME":        v.ID.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     v.Version,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(v.MemoryMB),
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  initType,
 		"AWS_LAMBDA_LOG_GROUP_NAME":       LogGroup(v),
 		"AWS_LAMBDA_LOG_STREAM_NAME":      stream,
 		"LAMBDA_TASK_ROOT":                taskRoot,

@@ -31,6 +31,7 @@ type Instance struct {
 	pool    *Pool
 	group   *group
 	version *mayfly.Version
+	keeper  *keeper // nil: started on demand
 	stream  string
 	born    time.Time
 
@@ -57,6 +58,7 @@ type Instance struct {
 	asked     bool // the runtime has asked for the next event
 	callTimer *time.Timer
 	cancel    context.CancelFunc
+	surplus   bool // provisioned, but too many
 
 	destroyOnce sync.Once
 	destroyed   chan struct{}
@@ -199,6 +201,9 @@ func (i *Instance) destroy(why reason) {
 		}
 		i.pool.all.Delete(i)
 		i.pool.total.Add(-1)
+		if i.keeper != nil {
+			i.keeper.lost(i)
+		}
 		i.pool.Metrics.Destroyed.WithLabelValues(string(why)).Inc()
 		i.pool.running.Done()
 	})

@@ -90,6 +90,8 @@ type Pool struct {
 	groups map[groupKey]*group
 	closed bool
 
+	keepers keepers
+
 	all     sync.Map       // *Instance → struct{}: those that are not dead yet, retired ones included
 	total   atomic.Int64   // how many
 	running sync.WaitGroup // one for each instance until it is destroyed
@@ -110,6 +112,8 @@ type group struct {
 	finishing int
 	waiters   []chan *Instance
 	retired   bool // the function changed or the pool closes: nothing is kept
+
+	provisioned bool // some of the instances are, or were
 }
 
 // New makes an empty pool.
@@ -196,8 +200,9 @@ func (p *Pool) Acquire(ctx context.Context, v *mayfly.Version) (*Lease, error) {
 func (g *group) take(ctx context.Context) *Instance {
 	g.mu.Lock()
 	for len(g.idle) > 0 {
-		i := g.idle[len(g.idle)-1]
-		g.idle = g.idle[:len(g.idle)-1]
+		n := g.pick()
+		i := g.idle[n]
+		g.idle = slices.Delete(g.idle, n, n+1)
 		i.idleTimer.Stop()
 		i.stayWarm()
 		if i.ended() { // it crashed a moment ago, and watch has not seen it yet
@@ -240,7 +245,7 @@ func (g *group) available(i *Instance) {
 	if i.state == finishing {
 		g.finishing--
 	}
-	if g.retired || i.pool.now().Sub(i.born) > i.pool.MaxAge {
+	if g.retired || i.surplus || i.pool.now().Sub(i.born) > i.pool.MaxAge {
 		go i.destroy(reasonReplaced)
 		return
 	}
@@ -256,6 +261,11 @@ func (g *group) available(i *Instance) {
 	}
 	g.idle = append(g.idle, i)
 	i.freezeLater()
+	if i.kept() {
+		g.provisioned = true
+		i.idleTimer.Reset(i.restOfLife())
+		return
+	}
 	i.idleTimer.Reset(i.pool.IdleTimeout)
 }
 
@@ -303,8 +313,8 @@ func (p *Pool) makeRoom() {
 	var since time.Time
 	for _, g := range groups {
 		g.mu.Lock()
-		if len(g.idle) > 0 && (oldest == nil || g.idle[0].since.Before(since)) {
-			oldest, since = g.idle[0], g.idle[0].since
+		if i := g.evictable(); i != nil && (oldest == nil || i.since.Before(since)) {
+			oldest, since = i, i.since
 		}
 		g.mu.Unlock()
 	}
@@ -360,14 +370,18 @@ func (p *Pool) Close() error {
 	groups := p.groups
 	p.groups = map[groupKey]*group{}
 	p.mu.Unlock()
+	p.keepers.stop()
 	for _, g := range groups {
 		g.retire(reasonShutdown)
 	}
 	p.all.Range(func(k, _ any) bool {
-		go k.(*Instance).destroy(reasonShutdown)
+		if i := k.(*Instance); !i.booting() {
+			go i.destroy(reasonShutdown)
+		}
 		return true
 	})
 	p.shells.close()
+	p.keepers.wait()
 	p.running.Wait()
 	return nil
 }

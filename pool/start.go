@@ -104,7 +104,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	}
 	id := newID()
 	i := &Instance{
-		id: id, pool: p, group: g, version: v, stream: logStream(v, id, began),
+		id: id, pool: p, group: g, version: v, keeper: keeperOf(ctx), stream: logStream(v, id, began),
 		firstNext: make(chan struct{}), destroyed: make(chan struct{}), born: began, since: began,
 	}
 	p.mu.RLock()
@@ -146,7 +146,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	if p.Credentials != nil {
 		credentials = p.Credentials(v, id)
 	}
-	env := environment(v, launch.Env, i.stream, credentials)
+	env := environment(v, launch.Env, i.initType(), i.stream, credentials)
 
 	s := p.shells.take(kindOf(v, rt, launch, egress))
 	if s != nil {

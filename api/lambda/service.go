@@ -34,6 +34,10 @@ type Functions interface {
 	Reserve(ctx context.Context, id mayfly.FunctionID, n int) error
 	Unreserve(ctx context.Context, id mayfly.FunctionID) error
 	SetAside(account, region string) int
+	Provision(ctx context.Context, id mayfly.FunctionID, qualifier string, n int) (*mayfly.Provisioned, error)
+	Unprovision(ctx context.Context, id mayfly.FunctionID, qualifier string) error
+	GetProvisioned(id mayfly.FunctionID, qualifier string) (*mayfly.Provisioned, error)
+	ListProvisioned(id mayfly.FunctionID, after string, max int) (ps []*mayfly.Provisioned, next string, err error)
 	ListAliases(id mayfly.FunctionID, version, after string, max int) (as []*mayfly.Alias, next string, err error)
 	SetTags(ctx context.Context, id mayfly.FunctionID, add map[string]string, remove []string) error
 	OpenCode(ctx context.Context, v *mayfly.Version) (io.ReadCloser, int64, error)
@@ -82,6 +86,8 @@ type Options struct {
 	Async     AsyncInvoker // nil: InvocationType Event is refused
 	Runtimes  Runtimes
 	Roles     Roles // nil: roles are checked in form only
+	// Allocations tells how far provisioned concurrency has come; nil: nothing is ever allocated.
+	Allocations Allocations
 	// URLFor returns the address of a function URL, ending in a slash, for a client that sent r.
 	URLFor func(u *mayfly.URLConfig, r *http.Request) string
 
@@ -147,6 +153,10 @@ func (s *Service) route() {
 	awswire.Handle(e, "PutFunctionConcurrency", s.putFunctionConcurrency)
 	awswire.Handle(e, "GetFunctionConcurrency", s.getFunctionConcurrency)
 	awswire.Handle(e, "DeleteFunctionConcurrency", s.deleteFunctionConcurrency)
+	awswire.Handle(e, "PutProvisionedConcurrencyConfig", s.putProvisionedConcurrencyConfig)
+	awswire.Handle(e, "GetProvisionedConcurrencyConfig", s.getProvisionedConcurrencyConfig)
+	awswire.Handle(e, "DeleteProvisionedConcurrencyConfig", s.deleteProvisionedConcurrencyConfig)
+	awswire.Handle(e, "ListProvisionedConcurrencyConfigs", s.listProvisionedConcurrencyConfigs)
 
 	awswire.Handle(e, "CreateFunctionUrlConfig", s.createFunctionURLConfig)
 	awswire.Handle(e, "GetFunctionUrlConfig", s.getFunctionURLConfig)

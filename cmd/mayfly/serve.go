@@ -203,13 +203,16 @@ func (s *server) open(ctx context.Context, version string) (err error) {
 	})
 	s.collect = time.AfterFunc(collectAfter, s.collectCode)
 	s.collectLater()
-	s.registry.OnChange(s.changed)
 	s.invoker = invoke.New(invoke.Options{Pool: s.pool, Metrics: s.metrics, Limits: limits, Log: log, Reservations: s.registry})
 
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return fmt.Errorf("%w; is another Mayfly running? choose another address with --listen", err)
 	}
 	s.serveHTTP(version, limits, prices)
+	s.registry.OnChange(s.changed)
+	for _, id := range s.registry.ProvisionedFunctions() { // their instances need the front door
+		s.provision(id)
+	}
 	return nil
 }
 
@@ -251,6 +254,7 @@ func (s *server) changed(id mayfly.FunctionID) {
 	if v, err := s.registry.Lookup(id, ""); err == nil {
 		s.pool.Expect(v)
 	}
+	s.provision(id) // first, so that what is dropped is not made again
 	s.pool.Drop(id, func(version, revision string) bool {
 		v, err := s.registry.Lookup(id, version)
 		return err == nil && v.RevisionID == revision
@@ -332,7 +336,7 @@ func (s *server) serveHTTP(version string, limits mayfly.Limits, prices *meter.B
 	urls := httpgateway.New(httpgateway.Options{Invoker: s.invoker, URLs: s.registry, Authenticate: s.auth.FunctionURL, Log: s.log})
 	functions := lambda.New(lambda.Options{
 		Functions: s.registry, Invoker: s.invoker, Runtimes: runtimesOf{s.runtimes}, Limits: limits, Log: s.log,
-		URLFor: s.functionURL, LinkKey: s.linkKey,
+		URLFor: s.functionURL, LinkKey: s.linkKey, Allocations: s,
 	})
 	router := awswire.NewRouter(awswire.RouterOptions{
 		Services: []awswire.ServiceHandler{functions, iam.New(iam.Options{Identity: s.identity, Log: s.log}), sts.New(sts.Options{Identity: s.identity, Log: s.log})},
