@@ -27,18 +27,18 @@ func jsonLine(kind string, at time.Time, record map[string]any) string {
 	return string(b)
 }
 
-func initStartLine(v *mayfly.Version, runtimeVersion string, at time.Time) string {
+func initStartLine(v *mayfly.Version, initType, runtimeVersion string, at time.Time) string {
 	if jsonLogs(v) {
 		return jsonLine("platform.initStart", at, map[string]any{
-			"initializationType": "on-demand", "phase": "init", "runtimeVersion": runtimeVersion,
+			"initializationType": initType, "phase": "init", "runtimeVersion": runtimeVersion,
 			"functionName": v.ID.Name, "functionVersion": v.Version})
 	}
 	return "INIT_START Runtime Version: " + runtimeVersion + "\tRuntime Version ARN: " + v.RuntimeVersionARN
 }
 
-func initReportLine(v *mayfly.Version, took time.Duration, status, errorType string, at time.Time) string {
+func initReportLine(v *mayfly.Version, initType string, took time.Duration, status, errorType string, at time.Time) string {
 	if jsonLogs(v) {
-		r := map[string]any{"initializationType": "on-demand", "phase": "init", "status": status,
+		r := map[string]any{"initializationType": initType, "phase": "init", "status": status,
 			"metrics": map[string]any{"durationMs": millis(took)}}
 		if errorType != "" {
 			r["errorType"] = errorType

@@ -157,6 +157,20 @@ func TestProvisionedInitFails(t *testing.T) {
 	}
 }
 
+func TestLogNamesTheInitializationType(t *testing.T) {
+	h := newHarness(t, echo)
+	v := published("f")
+	v.Logging.Format = "JSON"
+	h.provision(v, 1)
+	h.allocated(t, v, Allocation{Instances: 1})
+	h.stop(t)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if text := strings.Join(h.lines, ""); !strings.Contains(text, `"initializationType":"provisioned-concurrency"`) {
+		t.Errorf("the log says %s", text)
+	}
+}
+
 func TestKeeperBacksOff(t *testing.T) {
 	now := time.Unix(0, 0)
 	k := &keeper{pool: &Pool{now: func() time.Time { return now }}, delay: keepRetry, kept: map[*Instance]struct{}{}, wake: make(chan struct{}, 1)}

@@ -50,7 +50,7 @@ func (p *Pool) start(ctx context.Context, g *group, v *mayfly.Version) (*Instanc
 		return i, queued, nil
 	}
 	i.report(func() string {
-		return initReportLine(v, i.initTime, "timeout", "", p.now())
+		return initReportLine(v, i.initType(), i.initTime, "timeout", "", p.now())
 	})
 	i.destroy(reasonTimeout)
 	again, err := p.launch(ctx, g, v)
@@ -236,7 +236,7 @@ func (i *Instance) bind(ctx context.Context, s *shell, b sandbox.Binding, launch
 func (i *Instance) initBegins(rt bootstrap.Runtime, launched time.Time) {
 	i.initBegan = i.pool.now()
 	i.sandboxTime = i.initBegan.Sub(launched)
-	i.logs.mark(func() { i.logs.platform(initStartLine(i.version, rt.Name, i.pool.now())) })
+	i.logs.mark(func() { i.logs.platform(initStartLine(i.version, i.initType(), rt.Name, i.pool.now())) })
 }
 
 // entryFailure tells the function's own mistake, a bootstrap that is not there or cannot be executed, from ours.
@@ -305,7 +305,7 @@ func (i *Instance) awaitInit(limit time.Duration) bool {
 func (i *Instance) failInit(f *failure) bool {
 	i.failure = f
 	i.report(func() string {
-		return initReportLine(i.version, i.initTime, f.status, f.errorType, i.pool.now())
+		return initReportLine(i.version, i.initType(), i.initTime, f.status, f.errorType, i.pool.now())
 	})
 	return i.become(busy)
 }

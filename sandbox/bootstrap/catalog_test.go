@@ -349,8 +349,9 @@ func TestCompile(t *testing.T) {
 		for _, m := range c.Launch(rt, "").Mounts {
 			if m.Target == bootstrap.RuntimeDir {
 				got, _ := filepath.Glob(m.Source + "/__pycache__/mayfly_*.cpython-" + tag + ".pyc")
-				if modules, _ := filepath.Glob(m.Source + "/mayfly_*.py"); len(got) != len(modules) || len(got) == 0 {
-					t.Errorf("%s: of %v there is %v", rt.Name, modules, got)
+				sources, _ := filepath.Glob(m.Source + "/mayfly_*.py")
+				if len(got) != len(sources) || len(got) == 0 {
+					t.Errorf("%s: %v of %v", rt.Name, got, sources)
 				}
 			}
 		}
