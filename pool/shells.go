@@ -191,7 +191,9 @@ func (s *shells) next() (*kind, time.Duration) {
 		case s.closed || len(k.ready) >= s.target:
 		case now.Before(k.retry):
 			later(k.retry)
-		case choice == nil || k.used.After(choice.used): // what was used last is needed first
+		case choice == nil || len(k.ready) < len(choice.ready) ||
+			len(k.ready) == len(choice.ready) && k.used.After(choice.used):
+			// Those that have none come first, so that a kind in steady use cannot starve the others; then what was used last.
 			choice = k
 		}
 	}

@@ -274,3 +274,20 @@ func TestNoShellIsMadeWhileAnInstanceStarts(t *testing.T) {
 	}
 	h.waitShells(t, 2)
 }
+
+func TestKindsWithoutShellsComeFirst(t *testing.T) {
+	h := newHarness(t, echo, func(o *Options) { o.Shells, o.ShellMemory = 2, 1<<30 })
+	defer h.stop(t)
+	s := newShells(h.Pool)
+	now := h.now()
+	busy := &kind{key: "busy", ready: make([]*shell, 1), used: now, lacks: now.Add(-time.Minute)}
+	starved := &kind{key: "starved", used: now.Add(-time.Second), lacks: now.Add(-time.Minute)}
+	s.kinds[busy.key], s.kinds[starved.key] = busy, starved
+	if k, _ := s.next(); k != starved {
+		t.Errorf("the next shell is for %+v, not for the kind that has none", k)
+	}
+	starved.ready = make([]*shell, 1)
+	if k, _ := s.next(); k != busy {
+		t.Errorf("with one each the next shell is for %+v, not for the kind used last", k)
+	}
+}
