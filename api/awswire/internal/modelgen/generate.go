@@ -21,9 +21,9 @@ func Generate(root string, t Target) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for name, write := range map[string]func(*bytes.Buffer, *model, Target) error{
-		"types.go":       writeTypes,
-		"service.go":     writeService,
-		"constraints.go": writeConstraints,
+		"types_gen.go":       writeTypes,
+		"service_gen.go":     writeService,
+		"constraints_gen.go": writeConstraints,
 	} {
 		var b bytes.Buffer
 		fmt.Fprintf(&b, header, t.Model)

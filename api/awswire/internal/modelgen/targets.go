@@ -1,5 +1,5 @@
-// Package modelgen turns the model of an AWS service into Go source: types.go with the shapes that operations use, and
-// service.go with the tables of operations, errors and constraints. The output holds data only; package awswire reads it.
+// Package modelgen turns the model of an AWS service into Go source: types_gen.go with the shapes that operations use, and
+// service_gen.go and constraints_gen.go with the tables of operations, errors and constraints. The output holds data only; package awswire reads it.
 package modelgen
 
 // Target is one package to generate.
