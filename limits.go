@@ -16,12 +16,9 @@ type Limits struct {
 	CodeStorageBytes       int64         // all packages of an account
 	EnvironmentBytes       int           // all environment variables of a function
 	InitTimeout            time.Duration // init phase of an on-demand instance
-	MaxTimeout             time.Duration // longest function timeout
-	MinMemoryMB            int
-	MaxMemoryMB            int
-	MemoryPerVCPU          int // MB at which a function has the equivalent of one full vCPU
-	OpenFiles              int // file descriptors per instance
-	Processes              int // processes and threads per instance
+	MemoryPerVCPU          int           // MB at which a function has the equivalent of one full vCPU
+	OpenFiles              int           // file descriptors per instance
+	Processes              int           // processes and threads per instance
 }
 
 // DefaultLimits returns Lambda's values.
@@ -37,9 +34,6 @@ func DefaultLimits() Limits {
 		CodeStorageBytes:       75 << 30,
 		EnvironmentBytes:       4 << 10,
 		InitTimeout:            10 * time.Second,
-		MaxTimeout:             15 * time.Minute,
-		MinMemoryMB:            128,
-		MaxMemoryMB:            10240,
 		MemoryPerVCPU:          1769,
 		OpenFiles:              1024,
 		Processes:              1024,

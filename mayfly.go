@@ -106,6 +106,14 @@ type Provisioned struct {
 	ModifiedAt time.Time
 }
 
+// LogGroup is the log group that the version's lines belong to: the configured one, or Lambda's default.
+func (v *Version) LogGroup() string {
+	if v.Logging.Group != "" {
+		return v.Logging.Group
+	}
+	return "/aws/lambda/" + v.ID.Name
+}
+
 // Logging is a function's LoggingConfig.
 type Logging struct {
 	Format           string // "Text" or "JSON"

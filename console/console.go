@@ -108,8 +108,8 @@ func writeJSON(w http.ResponseWriter, v any) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(append(b, '\n'))
-	return ignoreGone(err)
+	_, _ = w.Write(append(b, '\n')) // the client is gone: nobody to tell
+	return nil
 }
 
 func writeError(w http.ResponseWriter, status int, message string) {
@@ -118,9 +118,6 @@ func writeError(w http.ResponseWriter, status int, message string) {
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // the client is gone: nobody to tell
 }
-
-// ignoreGone drops the error of writing to a client that went away.
-func ignoreGone(error) error { return nil }
 
 func (c *Console) health(w http.ResponseWriter, _ *http.Request) {
 	_ = writeJSON(w, map[string]string{"status": "ok", "version": c.Version, "isolation": c.Isolation})

@@ -63,11 +63,11 @@ func (n *Invoker) Invoke(ctx context.Context, inv *mayfly.Invocation) (*mayfly.R
 		return nil, mayfly.Errorf(mayfly.KindTooLarge, "Request must be smaller than %d bytes for the InvokeFunction operation", n.limits.RequestBytes)
 	}
 	if !n.drain.TryRLock() {
-		return nil, errDraining()
+		return nil, pool.ErrClosing
 	}
 	defer n.drain.RUnlock()
 	if n.stop.Load() {
-		return nil, errDraining()
+		return nil, pool.ErrClosing
 	}
 	admitted, err := n.admit(v)
 	if err != nil {
@@ -112,10 +112,6 @@ func (n *Invoker) observe(name string, out *pool.Outcome) {
 		m.Duration.WithLabelValues(name, "sandbox").Observe(u.Phases.Sandbox.Seconds())
 		m.Duration.WithLabelValues(name, "init").Observe(u.Phases.Init.Seconds())
 	}
-}
-
-func errDraining() error {
-	return &mayfly.Error{Kind: mayfly.KindUnavailable, Message: "The server is shutting down; try again."}
 }
 
 // Drain refuses new invocations and returns when those under way have ended, or with an error when ctx ends first.

@@ -9,24 +9,16 @@ import (
 	"time"
 
 	"mayfly"
+	"mayfly/sandbox/bootstrap"
 )
 
-// The places inside a sandbox that Lambda documents.
+// What listens inside a sandbox.
 const (
-	taskRoot       = "/var/task"
 	runtimeAPIPort = 9001
 	runtimeAPIAddr = "127.0.0.1:9001"
 	frontDoorPort  = 4566
 	frontDoorURL   = "http://127.0.0.1:4566"
 )
-
-// LogGroup is the log group of a function version.
-func LogGroup(v *mayfly.Version) string {
-	if v.Logging.Group != "" {
-		return v.Logging.Group
-	}
-	return "/aws/lambda/" + v.ID.Name
-}
 
 // logStream names an instance's log stream as Lambda does: date, version, instance.
 func logStream(v *mayfly.Version, instance string, at time.Time) string {
@@ -38,7 +30,6 @@ func logStream(v *mayfly.Version, instance string, at time.Time) string {
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
 func environment(v *mayfly.Version, runtimeEnv []string, initType, stream string, credentials map[string]string) []string {
 	env := map[string]string{
-		"TZ":                       ":UTC",
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 		"AWS_ENDPOINT_URL":         frontDoorURL,
 	}
@@ -57,10 +48,10 @@ func environment(v *mayfly.Version, runtimeEnv []string, initType, stream string
 		"AWS_LAMBDA_FUNCTION_VERSION":     v.Version,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(v.MemoryMB),
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  initType,
-		"AWS_LAMBDA_LOG_GROUP_NAME":       LogGroup(v),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       v.LogGroup(),
 		"AWS_LAMBDA_LOG_STREAM_NAME":      stream,
-		"LAMBDA_TASK_ROOT":                taskRoot,
-		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"LAMBDA_TASK_ROOT":                bootstrap.TaskRoot,
+		"LAMBDA_RUNTIME_DIR":              bootstrap.RuntimeDir,
 	} {
 		env[k] = val
 	}

@@ -205,7 +205,7 @@ func (i *Instance) measure(u *mayfly.Usage) {
 
 func failureLine(f *failure, requestID, message string, at time.Time) string {
 	if f.status == "timeout" {
-		return at.UTC().Format("2006-01-02T15:04:05.000Z") + " " + requestID + " " + message
+		return stamp(at) + " " + requestID + " " + message
 	}
 	return "RequestId: " + requestID + " Error: " + message + "\n" + f.errorType
 }

@@ -20,7 +20,7 @@ func jsonLine(kind string, at time.Time, record map[string]any) string {
 		Time   string         `json:"time"`
 		Type   string         `json:"type"`
 		Record map[string]any `json:"record"`
-	}{at.UTC().Format("2006-01-02T15:04:05.000Z"), kind, record})
+	}{stamp(at), kind, record})
 	if err != nil {
 		return err.Error() // maps of strings and numbers always encode
 	}
@@ -103,3 +103,6 @@ func platformError(errorType, requestID, message string) []byte {
 }
 
 func secs(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }
+
+// stamp is a time as Lambda's log lines have it.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

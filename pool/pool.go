@@ -150,7 +150,7 @@ func (p *Pool) group(v *mayfly.Version) (*group, error) {
 	g, closed := p.groups[k], p.closed
 	p.mu.RUnlock()
 	if closed {
-		return nil, errClosing()
+		return nil, ErrClosing
 	}
 	if g != nil {
 		return g, nil
@@ -158,7 +158,7 @@ func (p *Pool) group(v *mayfly.Version) (*group, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, errClosing()
+		return nil, ErrClosing
 	}
 	if g = p.groups[k]; g == nil {
 		g = &group{key: k}
@@ -167,9 +167,8 @@ func (p *Pool) group(v *mayfly.Version) (*group, error) {
 	return g, nil
 }
 
-func errClosing() error {
-	return &mayfly.Error{Kind: mayfly.KindUnavailable, Message: "The server is shutting down; try again."}
-}
+// ErrClosing is the error of calls that come while the server stops.
+var ErrClosing error = &mayfly.Error{Kind: mayfly.KindUnavailable, Message: "The server is shutting down; try again."}
 
 // Lease is an instance held for one invocation.
 type Lease struct {

@@ -13,6 +13,7 @@ import (
 
 	"mayfly"
 	"mayfly/sandbox"
+	"mayfly/sandbox/bootstrap"
 )
 
 // withShells is a harness whose driver has processes that wait.
@@ -75,7 +76,7 @@ func TestShellBecomesAnInstance(t *testing.T) {
 	envs := make(chan []string, 10)
 	h := withShells(t, func(b *fakeBox, p sandbox.Process) {
 		envs <- slices.Sorted(slices.Values(p.Env))
-		if p.Dir != taskRoot {
+		if p.Dir != bootstrap.TaskRoot {
 			t.Errorf("runs in %q", p.Dir)
 		}
 		echo(b, p)
@@ -93,7 +94,7 @@ func TestShellBecomesAnInstance(t *testing.T) {
 	if !box.prestarted || out.Usage.Status != "success" || out.Usage.InitTime <= 0 {
 		t.Errorf("prestarted %v, status %s, init %v", box.prestarted, out.Usage.Status, out.Usage.InitTime)
 	}
-	if m := box.binding.Mounts; len(m) != 1 || m[0].Target != taskRoot {
+	if m := box.binding.Mounts; len(m) != 1 || m[0].Target != bootstrap.TaskRoot {
 		t.Errorf("bound with %v", m)
 	}
 	a, b := <-envs, <-envs

@@ -110,7 +110,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 	p.mu.RLock()
 	if p.closed {
 		p.mu.RUnlock()
-		return nil, errClosing()
+		return nil, ErrClosing
 	}
 	p.running.Add(1)
 	p.total.Add(1)
@@ -132,7 +132,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 		return nil, err
 	}
 	bind := sandbox.Binding{
-		Mounts: []sandbox.Mount{{Source: code, Target: taskRoot}},
+		Mounts: []sandbox.Mount{{Source: code, Target: bootstrap.TaskRoot}},
 		Limits: sandbox.Limits{
 			MemoryBytes: int64(v.MemoryMB) << 20,
 			Millicores:  max(initMillicores, p.millicores(v)),
@@ -153,7 +153,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 		i.move(s)
 		if err = i.bind(ctx, s, bind, launch); err == nil && s.orders != nil {
 			i.initBegins(rt, began)
-			err = s.order(env, taskRoot)
+			err = s.order(env, bootstrap.TaskRoot)
 		}
 		if err != nil {
 			p.log.Warn("a sandbox made ahead of need failed; the instance starts without", "instance", id, "error", err)
@@ -177,7 +177,7 @@ func (p *Pool) launch(ctx context.Context, g *group, v *mayfly.Version) (_ *Inst
 			launch.Args[0], err = bootstrap.Entrypoint(code, "")
 		}
 		if err == nil {
-			err = i.box.Start(ctx, sandbox.Process{Args: launch.Args, Env: env, Dir: taskRoot, Stdout: s.w, Stderr: s.w})
+			err = i.box.Start(ctx, sandbox.Process{Args: launch.Args, Env: env, Dir: bootstrap.TaskRoot, Stdout: s.w, Stderr: s.w})
 		}
 		if f := entryFailure(err, launch.Args[0]); provided && f != nil {
 			i.failInit(f)

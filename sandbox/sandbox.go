@@ -109,10 +109,9 @@ type Freezer interface {
 
 // Binding is what makes a sandbox the sandbox of one function version.
 type Binding struct {
-	Mounts      []Mount
-	Limits      Limits
-	Egress      Egress
-	RuntimeRoot string // reserved for drivers with a root filesystem of their own; empty otherwise
+	Mounts []Mount
+	Limits Limits
+	Egress Egress
 }
 
 // Mount shows a folder or file of the host inside the sandbox, read-only, with nosuid and nodev.

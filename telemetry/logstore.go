@@ -296,12 +296,6 @@ func readLines(path string, id mayfly.FunctionID, since time.Time, fn func(Line)
 	}
 }
 
-// Remove forgets a function's lines.
-func (s *LogStore) Remove(id mayfly.FunctionID) error {
-	s.Sync()
-	return os.RemoveAll(filepath.Dir(s.path(id, "x")))
-}
-
 // prune deletes the files of days that are over.
 func (s *LogStore) prune() {
 	oldest := s.now().UTC().AddDate(0, 0, -s.keep).Format(time.DateOnly)

@@ -73,7 +73,7 @@ func askedRuntime(v *mayfly.Version) string { return or(v.RuntimeMappedFrom, v.R
 func logging(v *mayfly.Version) *lambdaapi.LoggingConfig {
 	return &lambdaapi.LoggingConfig{
 		LogFormat:           awswire.Ptr(or(v.Logging.Format, "Text")),
-		LogGroup:            awswire.Ptr(or(v.Logging.Group, "/aws/lambda/"+v.ID.Name)),
+		LogGroup:            awswire.Ptr(v.LogGroup()),
 		ApplicationLogLevel: text(v.Logging.ApplicationLevel),
 		SystemLogLevel:      text(v.Logging.SystemLevel),
 	}
